@@ -1,0 +1,292 @@
+"""Fold the scores of a stream into one running statistic, token by token.
+
+Each aggregator exists once, in streaming form; the batch form is the streaming
+form run to the end, so what a threshold was calibrated on is what trips live.
+State is held for `streams_max` streams and a group of probes at once, in numpy:
+one call a step for all streams, because scalar objects would cost more than the
+probes themselves.
+
+Padding can never enter: only scores of tokens that were read are pushed.
+Adding an aggregator means one class and one line in `_KINDS`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+
+from probing.errors import InvalidSpecification, ScoreShapeMismatch
+
+Scores = Float[NDArray[np.float32], "streams channels"]
+Rows = Int[NDArray[np.intp], " streams"]
+Statistics = Float[NDArray[np.float32], "streams probes"]
+
+
+@dataclass(frozen=True, slots=True)
+class AggregatorSpec:
+    """An aggregator and its one parameter, as written in a manifest: `ema:0.1`."""
+
+    kind: str
+    """Name in the table below."""
+    value: float = 0.0
+    """EMA weight, window, k or tail length; 0 where the kind has no parameter."""
+
+    @classmethod
+    def parse(cls, text: str) -> AggregatorSpec:
+        """Read `mean`, `max`, `last`, `ema:W`, `rolling_max:N`, `topk_mean:K`, `tail_mean:K`
+        or `tail_concat:K`.
+
+        Raises:
+            InvalidSpecification: an unknown kind, or a parameter outside its range.
+        """
+        kind, _, value = text.partition(":")
+        known = _KINDS.get(kind)
+        if known is None or known.takes_value != bool(value):
+            raise InvalidSpecification("aggregator", text, EXPECTED)
+        if value and not re.fullmatch(r"0?\.\d+|1(\.0*)?" if kind == "ema" else r"[1-9]\d*", value):
+            raise InvalidSpecification("aggregator", text, EXPECTED)
+        return cls(kind, float(value or 0))
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.value:g}" if self.value else self.kind
+
+    @property
+    def channels(self) -> int:
+        """Numbers that a probe gives per token: one, or one per position of its tail."""
+        return int(self.value) if self.kind == "tail_concat" else 1
+
+
+class Aggregator(Protocol):
+    """Folds the scores of one step after another into running statistics."""
+
+    takes_value: bool
+
+    def __init__(self, value: float, *, streams_max: int, probes: int) -> None: ...
+
+    def push(self, scores: Scores, rows: Rows) -> Statistics:
+        """Take in the next token's logits, one row per stream, and return the statistics so far.
+
+        Args:
+            scores: one finite logit per stream and channel, shape [streams, channels].
+            rows: which of the held streams they belong to, each at most once, shape [streams].
+        """
+        ...
+
+    def reset(self, rows: Rows) -> None:
+        """Forget these streams, so that others can take their rows."""
+        ...
+
+
+class Mean:
+    """Mean over all tokens so far."""
+
+    takes_value = False
+
+    def __init__(self, value: float, *, streams_max: int, probes: int) -> None:
+        self._total = np.zeros((streams_max, probes))
+        self._count = np.zeros((streams_max, 1))
+
+    def push(self, scores: Scores, rows: Rows) -> Statistics:
+        self._total[rows] += scores
+        self._count[rows] += 1
+        return (self._total[rows] / self._count[rows]).astype(np.float32)
+
+    def reset(self, rows: Rows) -> None:
+        self._total[rows] = 0
+        self._count[rows] = 0
+
+
+class Max:
+    """Highest score so far."""
+
+    takes_value = False
+
+    def __init__(self, value: float, *, streams_max: int, probes: int) -> None:
+        self._highest = np.full((streams_max, probes), -np.inf, dtype=np.float32)
+
+    def push(self, scores: Scores, rows: Rows) -> Statistics:
+        highest: Statistics = np.maximum(self._highest[rows], scores)
+        self._highest[rows] = highest
+        return highest
+
+    def reset(self, rows: Rows) -> None:
+        self._highest[rows] = -np.inf
+
+
+class Last:
+    """The newest token's score."""
+
+    takes_value = False
+
+    def __init__(self, value: float, *, streams_max: int, probes: int) -> None:
+        """Nothing is held."""
+
+    def push(self, scores: Scores, rows: Rows) -> Statistics:
+        return scores
+
+    def reset(self, rows: Rows) -> None:
+        """Nothing to forget."""
+
+
+class Ema:
+    """Exponential moving average that starts at the first score: `m += weight * (s - m)`."""
+
+    takes_value = True
+
+    def __init__(self, value: float, *, streams_max: int, probes: int) -> None:
+        self._weight = value
+        self._average = np.full((streams_max, probes), np.nan)
+
+    def push(self, scores: Scores, rows: Rows) -> Statistics:
+        before = self._average[rows]
+        average = np.where(np.isnan(before), scores, before + self._weight * (scores - before))
+        self._average[rows] = average
+        return average.astype(np.float32)
+
+    def reset(self, rows: Rows) -> None:
+        self._average[rows] = np.nan
+
+
+class TailMean:
+    """Mean of the newest `value` scores, or of all while there are fewer."""
+
+    takes_value = True
+
+    def __init__(self, value: float, *, streams_max: int, probes: int) -> None:
+        self._window = int(value)
+        self._ring = np.zeros((streams_max, self._window, probes), dtype=np.float32)
+        self._count = np.zeros(streams_max, dtype=np.intp)
+
+    def push(self, scores: Scores, rows: Rows) -> Statistics:
+        self._ring[rows, self._count[rows] % self._window] = scores
+        self._count[rows] += 1
+        held = np.minimum(self._count[rows], self._window)[:, None]
+        mean: Statistics = (self._ring[rows].sum(axis=1, dtype=np.float64) / held).astype(
+            np.float32
+        )
+        return mean
+
+    def reset(self, rows: Rows) -> None:
+        self._ring[rows] = 0
+        self._count[rows] = 0
+
+
+class RollingMax:
+    """Highest mean over `value` neighbouring tokens so far.
+
+    Until that many tokens were read it is the mean of those there are, so that a
+    short answer has a statistic too; from then on only full windows count.
+    """
+
+    takes_value = True
+
+    def __init__(self, value: float, *, streams_max: int, probes: int) -> None:
+        self._window = int(value)
+        self._mean = TailMean(value, streams_max=streams_max, probes=probes)
+        self._highest = np.full((streams_max, probes), -np.inf, dtype=np.float32)
+        self._count = np.zeros((streams_max, 1), dtype=np.intp)
+
+    def push(self, scores: Scores, rows: Rows) -> Statistics:
+        mean = self._mean.push(scores, rows)
+        self._count[rows] += 1
+        full = self._count[rows] >= self._window
+        highest = np.where(full, np.maximum(self._highest[rows], mean), -np.inf)
+        self._highest[rows] = highest
+        return np.where(full, highest, mean).astype(np.float32)
+
+    def reset(self, rows: Rows) -> None:
+        self._mean.reset(rows)
+        self._highest[rows] = -np.inf
+        self._count[rows] = 0
+
+
+class TopKMean:
+    """Mean of the `value` highest scores so far, or of all while there are fewer."""
+
+    takes_value = True
+
+    def __init__(self, value: float, *, streams_max: int, probes: int) -> None:
+        self._k = int(value)
+        self._highest = np.full((streams_max, self._k, probes), -np.inf, dtype=np.float32)
+
+    def push(self, scores: Scores, rows: Rows) -> Statistics:
+        highest = self._highest[rows]
+        lowest = highest.argmin(axis=1)[:, None, :]
+        kept = np.maximum(np.take_along_axis(highest, lowest, axis=1), scores[:, None, :])
+        np.put_along_axis(highest, lowest, kept, axis=1)
+        self._highest[rows] = highest
+        there = np.isfinite(highest)
+        total = np.where(there, highest, 0).sum(axis=1, dtype=np.float64)
+        mean: Statistics = (total / there.sum(axis=1)).astype(np.float32)
+        return mean
+
+    def reset(self, rows: Rows) -> None:
+        self._highest[rows] = -np.inf
+
+
+class TailConcat:
+    """Own weights for each position of a tail of `value` tokens, summed.
+
+    Channels of a probe stand together, position 0 the oldest. A position that the
+    answer does not have yet adds nothing. `partial[j]` is the sum over the newest
+    j + 1 tokens laid on positions 0 to j, so a step costs one shift, not a window.
+    """
+
+    takes_value = True
+
+    def __init__(self, value: float, *, streams_max: int, probes: int) -> None:
+        self._k, self._probes = int(value), probes
+        self._partial = np.zeros((streams_max, probes, self._k))
+
+    def push(self, scores: Scores, rows: Rows) -> Statistics:
+        partial = scores.reshape(len(rows), self._probes, self._k).astype(np.float64)
+        partial[:, :, 1:] += self._partial[rows][:, :, :-1]
+        self._partial[rows] = partial
+        return partial[:, :, -1].astype(np.float32)
+
+    def reset(self, rows: Rows) -> None:
+        self._partial[rows] = 0
+
+
+_KINDS: dict[str, type[Aggregator]] = {
+    "mean": Mean,
+    "max": Max,
+    "last": Last,
+    "ema": Ema,
+    "rolling_max": RollingMax,
+    "topk_mean": TopKMean,
+    "tail_mean": TailMean,
+    "tail_concat": TailConcat,
+}
+EXPECTED = "mean, max, last, ema:WEIGHT in (0, 1], or rolling_max, topk_mean, tail_mean, " + (
+    "tail_concat with :COUNT of at least 1"
+)
+
+
+def build(spec: AggregatorSpec, *, streams_max: int, probes: int) -> Aggregator:
+    """An aggregator with room for `streams_max` streams and a group of `probes` probes."""
+    return _KINDS[spec.kind](spec.value, streams_max=streams_max, probes=probes)
+
+
+def running(
+    spec: AggregatorSpec, scores: Float[NDArray[np.float32], "tokens channels"]
+) -> Float[NDArray[np.float32], " tokens"]:
+    """The statistic of one probe after each token of one stream: the streaming form run to the end.
+
+    Args:
+        scores: that probe's logits, shape [tokens, channels].
+
+    Raises:
+        ScoreShapeMismatch: the aggregator takes another number of channels.
+    """
+    if scores.ndim != 2 or scores.shape[1] != spec.channels:
+        raise ScoreShapeMismatch((scores.shape[0], spec.channels), scores.shape)
+    aggregator = build(spec, streams_max=1, probes=1)
+    row = np.zeros(1, dtype=np.intp)
+    steps = [aggregator.push(step[None, :], row)[0, 0] for step in scores]
+    return np.array(steps, dtype=np.float32)

@@ -1,0 +1,197 @@
+"""Channels to running statistics to decisions, for all streams of a step at once.
+
+The monitor is what the server holds for its conversations and what training
+replays its samples through. It imports no torch. NaN and infinity are errors
+here, before any state changes: `nan >= threshold` is False and would be a pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
+
+from probing import policy
+from probing.aggregators import Aggregator, AggregatorSpec, build, running
+from probing.errors import NonFiniteScore, ScoreShapeMismatch
+from probing.policy import Action, Decision
+from probing.probe import Probe, ProbeSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What one step says of its streams; every array has one row per stream."""
+
+    scores: Float[NDArray[np.float32], "streams probes"]
+    """This token's logits; for a probe of several channels, its statistic."""
+    statistics: Float[NDArray[np.float32], "streams probes"]
+    """The aggregators' values after this token."""
+    peaks: Float[NDArray[np.float32], "streams probes"]
+    """Highest statistic since `tokens_min`; -inf before. It trips at the threshold."""
+    tripped: Bool[NDArray[np.bool_], "streams probes"]
+    """Which probes have crossed their threshold so far."""
+    decisions: list[Decision]
+    """One per stream."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """What a probe would have said of a whole stream."""
+
+    statistics: Float[NDArray[np.float32], " tokens"]
+    """The aggregator's value after each token."""
+    peak: float
+    """The live statistic: the highest value from the `tokens_min`th token on.
+
+    An answer that ends before that counts with its last value: it can't trip
+    live, and it must not become NaN or vanish from a calibration.
+    """
+    tripped_at: int | None
+    """Token, from 0, at which it would have tripped."""
+
+
+class Monitor:
+    """Holds up to `streams_max` running streams, each in a row of its own."""
+
+    def __init__(self, probe_set: ProbeSet, *, streams_max: int) -> None:
+        self.probe_set = probe_set
+        probes = probe_set.probes
+        self._thresholds = np.array([p.threshold for p in probes], dtype=np.float32)
+        self._tokens_min = np.array([p.tokens_min for p in probes], dtype=np.intp)
+        self._deciding = np.array([p.role == "champion" for p in probes], dtype=bool)
+        self._groups = _group(probe_set, streams_max)
+        self._read = np.zeros(streams_max, dtype=np.intp)
+        self._peaks = np.full((streams_max, len(probes)), -np.inf, dtype=np.float32)
+        self._tripped = np.zeros((streams_max, len(probes)), dtype=bool)
+        self._actions = [Action.HALT] * streams_max
+
+    def open(self, row: int, action: Action) -> None:
+        """Begin a stream in `row`, forgetting whoever held it before."""
+        rows = np.array([row], dtype=np.intp)
+        for group in self._groups:
+            group.aggregator.reset(rows)
+        self._read[row], self._peaks[row], self._tripped[row] = 0, -np.inf, False
+        self._actions[row] = action
+
+    def push(
+        self,
+        channels: Float[NDArray[np.float32], "streams channels"],
+        rows: Int[NDArray[np.intp], " streams"],
+    ) -> Judgement:
+        """Take in one response token of each stream and judge.
+
+        Args:
+            channels: the bank's output for these tokens, shape [streams, channels].
+            rows: the row of each stream, each at most once, shape [streams].
+
+        Raises:
+            ScoreShapeMismatch: the channels are not those of this probe set.
+            NonFiniteScore: names rows and probes; no state has changed.
+        """
+        self._require_sound(channels, rows)
+        shape = (len(rows), len(self.probe_set.probes))
+        scores, statistics = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        for group in self._groups:
+            own = channels[:, group.columns]
+            value = group.aggregator.push(own, rows)
+            statistics[:, group.probes] = value
+            scores[:, group.probes] = own if group.single else value
+        self._read[rows] += 1
+        read = self._read[rows]
+        counted = read[:, None] >= self._tokens_min
+        peaks = np.where(counted, np.maximum(self._peaks[rows], statistics), -np.inf)
+        self._peaks[rows] = peaks
+        now = policy.tripped(statistics, self._thresholds, read, self._tokens_min)
+        tripped = self._tripped[rows] | now
+        self._tripped[rows] = tripped
+        actions = [self._actions[row] for row in rows.tolist()]
+        decisions = policy.decide(tripped[:, self._deciding], actions)
+        return Judgement(
+            scores=scores,
+            statistics=statistics,
+            peaks=peaks.astype(np.float32),
+            tripped=tripped,
+            decisions=decisions,
+        )
+
+    def _require_sound(
+        self, channels: NDArray[np.float32], rows: Int[NDArray[np.intp], " streams"]
+    ) -> None:
+        expected = (len(rows), self.probe_set.channels)
+        if channels.shape != expected:
+            raise ScoreShapeMismatch(expected, channels.shape)
+        finite = np.isfinite(channels)
+        if not finite.all():
+            bad = [
+                probe.name
+                for probe, columns in zip(
+                    self.probe_set.probes, self.probe_set.channel_slices(), strict=True
+                )
+                if not finite[:, columns].all()
+            ]
+            raise NonFiniteScore(rows[~finite.all(axis=1)].tolist(), bad)
+
+
+def replay(probe: Probe, scores: Float[NDArray[np.float32], "tokens channels"]) -> Replay:
+    """What `probe` would have said live of a stream with these scores.
+
+    Args:
+        scores: the probe's channels for every response token, shape [tokens, channels].
+
+    Raises:
+        ScoreShapeMismatch: wrong number of channels, or no tokens.
+        NonFiniteScore: a score is NaN or infinite.
+    """
+    if not len(scores):
+        raise ScoreShapeMismatch((1, probe.aggregator.channels), scores.shape)
+    if not np.isfinite(scores).all():
+        raise NonFiniteScore([0], [probe.name])
+    statistics = running(probe.aggregator, scores)
+    peak = live_statistic(statistics, probe.tokens_min)
+    threshold = np.float32(probe.threshold)
+    over = np.flatnonzero(statistics >= threshold)
+    over = over[over >= probe.tokens_min - 1]
+    return Replay(statistics=statistics, peak=peak, tripped_at=int(over[0]) if len(over) else None)
+
+
+def live_statistic(statistics: Float[NDArray[np.float32], " tokens"], tokens_min: int) -> float:
+    """The number that thresholds are calibrated on; see `Replay.peak`."""
+    return float(statistics[min(max(tokens_min, 1), len(statistics)) - 1 :].max())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    """Probes that share an aggregator, so that one call serves them all."""
+
+    aggregator: Aggregator
+    probes: NDArray[np.intp] | slice
+    columns: NDArray[np.intp] | slice
+    single: bool
+
+
+def _group(probe_set: ProbeSet, streams_max: int) -> list[_Group]:
+    members: dict[AggregatorSpec, list[int]] = {}
+    for index, probe in enumerate(probe_set.probes):
+        members.setdefault(probe.aggregator, []).append(index)
+    slices = probe_set.channel_slices()
+    groups = []
+    for spec, indices in members.items():
+        columns = [c for i in indices for c in range(slices[i].start, slices[i].stop)]
+        groups.append(
+            _Group(
+                aggregator=build(spec, streams_max=streams_max, probes=len(indices)),
+                probes=_as_slice(indices),
+                columns=_as_slice(columns),
+                single=spec.channels == 1,
+            )
+        )
+    return groups
+
+
+def _as_slice(indices: list[int]) -> NDArray[np.intp] | slice:
+    """Neighbouring columns as a slice: a view instead of a copy at every step."""
+    if indices == list(range(indices[0], indices[-1] + 1)):
+        return slice(indices[0], indices[-1] + 1)
+    return np.array(indices, dtype=np.intp)
