@@ -36,6 +36,7 @@ DTYPES = {
 }
 _UNHASHED = (
     "_name_or_path",
+    "architectures",
     "transformers_version",
     "dtype",
     "torch_dtype",

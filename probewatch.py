@@ -1,0 +1,137 @@
+"""The command line: one table of commands, each loaded when it is called.
+
+`probewatch --help` answers at once and where only some of the extras are
+installed, because a command's module is imported when the command runs. A user's
+mistake is told in one sentence and ends with status 1; it never shows a traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import click
+import typer
+
+from probing.errors import ProbingError
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Where a command's function is, and what to say of it without importing it."""
+
+    function: str
+    """`module:function`."""
+    summary: str
+    """One line in the list of commands."""
+    extra: str
+    """The package's extra that brings what it imports."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Commands under a common word."""
+
+    summary: str
+    """One line in the list of commands."""
+    commands: Mapping[str, Command]
+    """By name."""
+
+
+COMMANDS: Mapping[str, Command | Family] = {
+    "demo": Command("training.demo.cli:demo", "Watch the bundled model misbehave, live.", "dev"),
+    "train": Command("training.cli:train", "Train, calibrate and publish a probe.", "train"),
+    "sweep": Command("training.cli:sweep", "Compare sites, strengths and aggregators.", "train"),
+    "data": Command("training.cli:data", "Show, check or write the bundled data sets.", "train"),
+    "serve": Command("service.cli:serve", "Serve a model with its probes watching.", "serve"),
+    "settings": Command("service.cli:settings", "Show every setting and its value.", "serve"),
+    "keys": Family(
+        "API keys of the service.",
+        {
+            "create": Command("service.cli:create_key", "Make a key and show it once.", "serve"),
+            "list": Command("service.cli:list_keys", "Names and dates, never the keys.", "serve"),
+            "revoke": Command("service.cli:revoke_key", "End a key at once.", "serve"),
+        },
+    ),
+    "probes": Family(
+        "Probe versions in the store and in deployment.",
+        {
+            "list": Command("probes_store.cli:list_probes", "All published versions.", "serve"),
+            "show": Command("probes_store.cli:show", "One version's card and figures.", "serve"),
+            "verify": Command("probes_store.cli:verify", "Check every byte of versions.", "serve"),
+            "promote": Command("service.cli:promote", "Let a version decide.", "serve"),
+            "rollback": Command("service.cli:rollback", "Return to the version before.", "serve"),
+        },
+    ),
+    "organism": Family(
+        "The bundled model organism.",
+        {
+            "train": Command(
+                "training.organism.cli:train", "Train Magpie again from scratch.", "train"
+            ),
+            "measure": Command(
+                "training.organism.cli:measure", "Measure a trained organism.", "train"
+            ),
+        },
+    ),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that lists commands from a table and imports only the one that is called."""
+
+    def __init__(self, name: str, table: Mapping[str, Command | Family], summary: str) -> None:
+        super().__init__(name, help=summary)
+        self._table = table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self._table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = self._table.get(cmd_name)
+        if isinstance(entry, Family):
+            return LazyGroup(cmd_name, entry.commands, entry.summary)
+        return None if entry is None else _load(cmd_name, entry)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in self._table.items()])
+
+
+app = LazyGroup(
+    "probewatch",
+    COMMANDS,
+    "Watch a language model from the inside while it answers.\n\n"
+    "Begin with `probewatch demo`; `probewatch COMMAND --help` teaches each command.",
+)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app(prog_name="probewatch", standalone_mode=True)
+    except ProbingError as error:
+        click.echo(f"probewatch: {error}", err=True)
+        sys.exit(1)
+
+
+def _load(name: str, command: Command) -> click.Command:
+    module, _, function = command.function.partition(":")
+    try:
+        target = getattr(importlib.import_module(module), function)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] in ("service", "training", "probes_store"):
+            raise click.ClickException(f"this installation lacks {error.name}") from error
+        install = f"pip install 'probewatch[{command.extra}]'"
+        raise click.ClickException(
+            f"`{name}` needs {error.name}; install it with: {install}"
+        ) from error
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    single.command(name)(target)
+    return typer.main.get_command(single)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Each aggregator against its definition, written out the slow way."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from probing.aggregators import AggregatorSpec, build, running
+from probing.errors import InvalidSpecification, ScoreShapeMismatch
+
+SCORES = np.array([0.5, -1.0, 2.0, 0.25, 3.0, -2.0, 1.0], dtype=np.float32)
+
+
+def ema(s: list[float], weight: float) -> float:
+    value = s[0]
+    for score in s[1:]:
+        value = (1 - weight) * value + weight * score
+    return value
+
+
+def rolling_max(s: list[float], window: int) -> float:
+    if len(s) < window:
+        return float(np.mean(s))
+    return max(float(np.mean(s[i : i + window])) for i in range(len(s) - window + 1))
+
+
+DEFINITIONS = {
+    "mean": lambda s: float(np.mean(s)),
+    "max": max,
+    "last": lambda s: s[-1],
+    "ema:0.3": lambda s: ema(s, 0.3),
+    "rolling_max:3": lambda s: rolling_max(s, 3),
+    "topk_mean:2": lambda s: float(np.mean(sorted(s)[-2:])),
+    "tail_mean:3": lambda s: float(np.mean(s[-3:])),
+}
+
+
+@pytest.mark.parametrize("text", DEFINITIONS)
+def test_the_running_value_is_the_definition_at_every_token(text: str) -> None:
+    values = running(AggregatorSpec.parse(text), SCORES[:, None])
+
+    expected = [DEFINITIONS[text](SCORES[: t + 1].tolist()) for t in range(len(SCORES))]
+    assert values == pytest.approx(expected, abs=1e-6)
+
+
+def test_tail_concat_weighs_each_position_of_the_tail_by_its_own_channel() -> None:
+    """Channel j is the product with the weights of tail position j, position 0 the oldest."""
+    channels = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+
+    values = running(AggregatorSpec.parse("tail_concat:3"), channels)
+
+    last = channels[3, 0] + channels[4, 1] + channels[5, 2]
+    assert values[5] == pytest.approx(last, abs=1e-6)
+    assert values[0] == pytest.approx(channels[0, 2], abs=1e-6), "missing positions add nothing"
+
+
+@pytest.mark.parametrize("text", [*DEFINITIONS, "tail_concat:3"])
+@given(data=st.data())
+def test_streams_that_come_and_go_never_touch_each_other(text: str, data: st.DataObject) -> None:
+    """A score that landed on the neighbour's stream would accuse the wrong answer."""
+    spec = AggregatorSpec.parse(text)
+    width = 2 * spec.channels
+    streams = [
+        data.draw(arrays(np.float32, (length, width), elements=st.floats(-50, 50, width=16)))
+        for length in data.draw(st.lists(st.integers(1, 8), min_size=2, max_size=3))
+    ]
+    together = build(spec, streams_max=4, probes=2)
+    seen: list[list[np.ndarray]] = [[] for _ in streams]
+    together.push(np.full((1, width), 9, np.float32), np.array([2]))
+    together.reset(np.array([2]))
+    for step in range(max(len(s) for s in streams)):
+        live = [i for i, s in enumerate(streams) if step < len(s)]
+        rows = np.array([[2, 0, 3][i] for i in live])
+        out = together.push(np.stack([streams[i][step] for i in live]), rows)
+        for i, value in zip(live, out, strict=True):
+            seen[i].append(value.copy())
+
+    for stream, values in zip(streams, seen, strict=True):
+        for probe in range(2):
+            own = stream[:, probe * spec.channels : (probe + 1) * spec.channels]
+            assert np.array_equal(running(spec, own), np.stack(values)[:, probe])
+
+
+@pytest.mark.parametrize(
+    "text", ["", "median", "mean:3", "ema", "ema:0", "ema:1.5", "rolling_max:0", "tail_mean:x"]
+)
+def test_an_aggregator_that_does_not_exist_is_refused_with_those_that_do(text: str) -> None:
+    with pytest.raises(InvalidSpecification, match="expected mean, max, last, ema"):
+        AggregatorSpec.parse(text)
+
+
+@pytest.mark.parametrize("text", [*DEFINITIONS, "tail_concat:3"])
+def test_a_spec_survives_being_written_and_read(text: str) -> None:
+    assert str(AggregatorSpec.parse(text)) == text
+
+
+def test_scores_of_another_width_are_refused() -> None:
+    with pytest.raises(ScoreShapeMismatch):
+        running(AggregatorSpec.parse("tail_concat:3"), SCORES[:, None])

@@ -1,0 +1,95 @@
+"""Figures with their intervals, against published values and by simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from probing.errors import TooFewNegatives
+from probing.estimates import (
+    UndefinedEstimate,
+    auroc,
+    median,
+    rate,
+    recall_at_fpr,
+    threshold_at_fpr,
+)
+
+
+def test_a_rate_has_its_exact_interval() -> None:
+    """Three in a hundred: Clopper and Pearson give 0.62% to 8.52%."""
+    found = rate(3, 100)
+
+    assert (found.low, found.high) == pytest.approx((0.0062, 0.0852), abs=1e-4)
+
+
+def test_no_alarm_in_300_bounds_the_rate_below_one_percent_only_one_sided() -> None:
+    assert rate(0, 300).high > 0.01
+    assert rate(0, 368).high < 0.01
+
+
+def test_an_area_of_one_still_has_an_interval() -> None:
+    found = auroc(np.array([1.0, 2, 3, 4, 5, 6]), np.array([0, 0, 0, 1, 1, 1]))
+
+    assert found.value == 1.0
+    assert 0.3 < found.low < 0.9
+
+
+def test_ties_count_half() -> None:
+    assert auroc(np.ones(10), np.arange(10) % 2).value == 0.5
+
+
+def test_the_interval_of_an_area_covers_the_truth() -> None:
+    """Two normals one apart have an area of 0.760; 95% of intervals should hold it."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 40)
+    intervals = [auroc(rng.normal(labels), labels) for _ in range(400)]
+
+    covered = sum(i.low <= 0.7602 <= i.high for i in intervals)
+    assert covered / 400 > 0.92
+
+
+@pytest.mark.parametrize("labels", [[0, 0], [1, 1]])
+def test_an_area_of_one_class_is_refused(labels: list[int]) -> None:
+    with pytest.raises(UndefinedEstimate):
+        auroc(np.array([0.0, 1.0]), np.array(labels))
+
+
+def test_an_area_of_a_nan_score_is_refused() -> None:
+    with pytest.raises(UndefinedEstimate, match="not finite"):
+        auroc(np.array([0.0, np.nan]), np.array([0, 1]))
+
+
+def test_a_threshold_lets_through_no_more_than_asked() -> None:
+    benign = np.random.default_rng(1).normal(size=1000).astype(np.float32)
+
+    threshold, achieved = threshold_at_fpr(benign, 0.01)
+
+    assert (benign >= threshold).sum() == 10
+    assert achieved.value == 0.01
+    assert achieved.low < 0.01 < achieved.high
+
+
+def test_a_threshold_between_ties_errs_on_the_silent_side() -> None:
+    threshold, achieved = threshold_at_fpr(np.array([0.0] * 150 + [1.0] * 50), 0.1)
+
+    assert threshold > 1.0
+    assert achieved.value == 0.0
+
+
+def test_a_rate_that_no_sample_can_stand_for_is_refused() -> None:
+    with pytest.raises(TooFewNegatives, match="at least 100"):
+        threshold_at_fpr(np.zeros(99), 0.01)
+
+
+def test_recall_counts_positives_above_the_benign_threshold() -> None:
+    scores = np.concatenate([np.linspace(0, 1, 100), [0.5, 2.0, 3.0, 4.0]])
+    labels = np.array([0] * 100 + [1] * 4)
+
+    assert recall_at_fpr(scores, labels, 0.01).value == 0.75
+
+
+def test_a_median_lies_between_its_order_statistics() -> None:
+    found = median(np.arange(1, 101, dtype=float))
+
+    assert (found.low, found.value, found.high) == (40, 50.5, 61)

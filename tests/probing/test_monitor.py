@@ -1,0 +1,128 @@
+"""From scores to decisions, live and replayed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from probing.errors import NonFiniteScore, ScoreShapeMismatch
+from probing.monitor import Monitor, replay
+from probing.policy import Action, Decision
+from probing.probe import ProbeSet
+from tests.probing.examples import probe
+
+ROW = np.array([0])
+
+
+def push_all(monitor: Monitor, scores: np.ndarray, row: int = 0) -> list[Decision]:
+    rows = np.array([row])
+    return [monitor.push(step[None], rows).decisions[0] for step in scores.astype(np.float32)]
+
+
+def opened(*probes, action: Action = Action.HALT, streams: int = 2) -> Monitor:  # type: ignore[no-untyped-def]
+    monitor = Monitor(ProbeSet(probes), streams_max=streams)
+    monitor.open(0, action)
+    return monitor
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+def test_a_score_that_is_not_finite_is_an_error_and_never_a_pass(poison: float) -> None:
+    """`nan >= threshold` is False: without the guard the text would be released."""
+    monitor = opened(probe("good"), probe("bad"))
+
+    with pytest.raises(NonFiniteScore) as caught:
+        monitor.push(np.array([[0.0, poison]], np.float32), ROW)
+
+    assert caught.value.rows == (0,)
+    assert caught.value.probes == ("bad",)
+
+
+def test_a_poisoned_stream_leaves_the_others_as_they_were() -> None:
+    monitor = opened(probe())
+    monitor.open(1, Action.HALT)
+    both = np.array([0, 1])
+    with pytest.raises(NonFiniteScore):
+        monitor.push(np.array([[0.5], [np.nan]], np.float32), both)
+
+    judgement = monitor.push(np.array([[0.5]], np.float32), ROW)
+
+    assert judgement.statistics[0, 0] == 0.5, "the refused step was not folded in"
+
+
+def test_scores_of_another_probe_set_are_refused() -> None:
+    with pytest.raises(ScoreShapeMismatch):
+        opened(probe()).push(np.zeros((1, 2), np.float32), ROW)
+
+
+@pytest.mark.parametrize(
+    ("action", "decision"),
+    [(Action.OBSERVE, Decision.PASS), (Action.FLAG, Decision.FLAG), (Action.HALT, Decision.HALT)],
+)
+def test_what_a_crossing_leads_to_is_the_operators_choice(
+    action: Action, decision: Decision
+) -> None:
+    monitor = opened(probe(threshold=1.0), action=action)
+
+    assert push_all(monitor, np.array([[0.0], [2.0]])) == [Decision.PASS, decision]
+
+
+def test_nothing_trips_before_enough_tokens_were_read() -> None:
+    monitor = opened(probe(threshold=1.0, tokens_min=3))
+
+    decisions = push_all(monitor, np.full((3, 1), 5.0))
+
+    assert decisions == [Decision.PASS, Decision.PASS, Decision.HALT]
+
+
+def test_a_flag_stays_when_the_statistic_falls_again() -> None:
+    monitor = opened(probe(aggregator="last"), action=Action.FLAG)
+
+    assert push_all(monitor, np.array([[2.0], [-9.0]])) == [Decision.FLAG, Decision.FLAG]
+
+
+def test_a_challenger_records_and_never_decides() -> None:
+    monitor = opened(probe("new", role="challenger"), probe("old"))
+    judgement = monitor.push(np.array([[9.0, 0.0]], np.float32), ROW)
+
+    assert judgement.decisions == [Decision.PASS]
+    assert judgement.tripped.tolist() == [[True, False]]
+
+
+def test_a_row_that_is_opened_again_remembers_nothing() -> None:
+    monitor = opened(probe(threshold=1.0))
+    push_all(monitor, np.array([[50.0]]))
+    monitor.open(0, Action.HALT)
+
+    assert push_all(monitor, np.array([[0.0]])) == [Decision.PASS]
+
+
+@pytest.mark.parametrize("aggregator", ["mean", "ema:0.2", "rolling_max:4", "topk_mean:3", "max"])
+def test_replaying_recorded_scores_gives_the_live_decision(aggregator: str) -> None:
+    """Reports replay what was recorded; if they decided otherwise they would describe nothing."""
+    rng = np.random.default_rng(3)
+    for seed in range(20):
+        one = probe(aggregator=aggregator, threshold=0.4, tokens_min=4, seed=seed)
+        scores = rng.normal(size=(rng.integers(1, 30), 1)).astype(np.float32)
+        live = push_all(opened(one), scores)
+        halted = [step for step, decision in enumerate(live) if decision is Decision.HALT]
+
+        offline = replay(one, scores)
+
+        assert offline.tripped_at == (halted[0] if halted else None)
+        if len(scores) >= one.tokens_min:
+            assert (offline.peak >= np.float32(one.threshold)) == bool(halted)
+
+
+def test_probes_with_different_aggregators_keep_their_own_columns() -> None:
+    probes = [probe("a", aggregator="mean"), probe("b", aggregator="tail_concat:2")]
+    probes += [probe("c", aggregator="max"), probe("d", aggregator="mean")]
+    monitor = opened(*probes)
+    steps = np.random.default_rng(1).normal(size=(5, 5)).astype(np.float32)
+    for step in steps:
+        judgement = monitor.push(step[None], ROW)
+
+    columns = {"a": slice(0, 1), "b": slice(1, 3), "c": slice(3, 4), "d": slice(4, 5)}
+    for index, one in enumerate(probes):
+        alone = replay(one, steps[:, columns[one.name]])
+        assert judgement.statistics[0, index] == alone.statistics[-1]
+        assert judgement.peaks[0, index] == np.float32(alone.peak)

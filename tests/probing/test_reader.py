@@ -1,0 +1,113 @@
+"""Hooks are attached, counted and removed; the bank and the golden scores stand on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from probing.bank import ProbeBank
+from probing.errors import GoldenMismatch, SiteDidNotFire, SitesDoNotAdd
+from probing.golden import Golden, check_golden, make_golden
+from probing.model import LoadedModel, Tap
+from probing.probe import ProbeSet
+from probing.reader import Inputs, Reader
+from probing.spec import Site
+from tests.probing.examples import SITE, probe
+
+Tiny = Callable[[str], LoadedModel]
+IDS = torch.tensor([[5, 6, 7, 8], [9, 1, 2, 3]])
+
+
+def test_no_hook_is_left_behind(tiny: Tiny) -> None:
+    loaded = tiny("gpt2")
+    with Reader(loaded, loaded.sites.all_sites()):
+        pass
+
+    hooked = [m for m in loaded.model.modules() if m._forward_hooks or m._forward_pre_hooks]
+    assert hooked == []
+
+
+def test_a_site_that_does_not_fire_is_an_error_and_never_a_zero(tiny: Tiny) -> None:
+    loaded = tiny("gpt2")
+    taps = dict(loaded.sites.taps)
+    taps[SITE] = Tap(torch.nn.Identity(), "output")
+    astray = replace(loaded, sites=replace(loaded.sites, taps=taps))
+
+    with Reader(astray, [SITE]) as reader:  # noqa: SIM117
+        with pytest.raises(SiteDidNotFire, match="0 times"):
+            reader.forward(Inputs(input_ids=IDS))
+
+
+def test_a_site_that_fires_twice_is_an_error(tiny: Tiny) -> None:
+    loaded = tiny("gpt2")
+    taps = dict(loaded.sites.taps)
+    taps[SITE] = Tap(loaded.model.transformer.h[0].mlp.act, "output")
+    loaded.model.transformer.h[1].mlp.act = loaded.model.transformer.h[0].mlp.act
+    astray = replace(loaded, sites=replace(loaded.sites, taps=taps))
+
+    with Reader(astray, [SITE]) as reader:  # noqa: SIM117
+        with pytest.raises(SiteDidNotFire, match="2 times"):
+            reader.forward(Inputs(input_ids=IDS))
+
+
+def test_a_sublayer_whose_output_is_not_what_enters_the_stream_is_refused(tiny: Tiny) -> None:
+    """As on Gemma-2, if its second norm were overlooked: right shape, wrong numbers."""
+    loaded = tiny("gemma2")
+    site = Site(0, "hook_attn_out")
+    taps = dict(loaded.sites.taps)
+    taps[site] = Tap(loaded.model.model.layers[0].self_attn, "output")
+    astray = replace(loaded, sites=replace(loaded.sites, taps=taps))
+
+    with pytest.raises(SitesDoNotAdd):
+        Reader(astray, [site]).__enter__()
+
+
+def test_the_bank_scores_every_probe_as_it_would_alone(tiny: Tiny) -> None:
+    loaded = tiny("gpt2")
+    other = Site(0, "hook_mlp_out")
+    probes = (
+        probe("a", sites=[SITE], seed=1),
+        probe("b", sites=[SITE, other], aggregator="tail_concat:3", seed=2),
+        probe("c", sites=[other], seed=3),
+        probe("d", sites=[SITE], seed=4),
+    )
+    probe_set = ProbeSet(probes)
+    with Reader(loaded, probe_set.sites) as reader:
+        readings = reader.forward(Inputs(input_ids=IDS)).readings
+
+    scores = ProbeBank(probe_set).score(readings).numpy()
+
+    for one, columns in zip(probes, probe_set.channel_slices(), strict=True):
+        by_hand = one.bias + sum(
+            readings[site].numpy() @ matrix.T for site, matrix in one.weights.items()
+        )
+        assert np.abs(scores[..., columns] - by_hand).max() < 1e-4
+
+
+def test_the_bank_refuses_readings_that_lack_a_site(tiny: Tiny) -> None:
+    bank = ProbeBank(ProbeSet((probe(),)))
+
+    with pytest.raises(SiteDidNotFire):
+        bank.score({Site(0, "hook_resid_pre"): torch.zeros(1, 64)})
+
+
+def test_golden_scores_are_met_again_and_a_shifted_probe_is_refused(tiny: Tiny) -> None:
+    one = probe()
+    with Reader(tiny("gpt2"), one.sites) as reader:
+        golden = make_golden(reader, one, [[1, 2, 3], [4, 5, 6, 7, 8]])
+
+        assert check_golden(reader, one, golden, 1e-4) < 1e-5
+        with pytest.raises(GoldenMismatch, match="do not serve"):
+            check_golden(reader, replace(one, bias=one.bias + 0.01), golden, 1e-4)
+
+
+def test_a_golden_score_that_is_not_a_number_is_refused(tiny: Tiny) -> None:
+    one = probe()
+    golden = Golden(((1, 2),), (np.full((2, 1), np.nan, np.float32),))
+
+    with Reader(tiny("gpt2"), one.sites) as reader, pytest.raises(GoldenMismatch):
+        check_golden(reader, one, golden, 1e-4)
