@@ -11,9 +11,10 @@ import importlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-import click
 import typer
+from typer.core import TyperGroup
 
 from probing.errors import ProbingError
 
@@ -79,23 +80,23 @@ COMMANDS: Mapping[str, Command | Family] = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(TyperGroup):
     """A group that lists commands from a table and imports only the one that is called."""
 
     def __init__(self, name: str, table: Mapping[str, Command | Family], summary: str) -> None:
-        super().__init__(name, help=summary)
+        super().__init__(name=name, help=summary, no_args_is_help=True, rich_markup_mode=None)
         self._table = table
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(self._table)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         entry = self._table.get(cmd_name)
         if isinstance(entry, Family):
             return LazyGroup(cmd_name, entry.commands, entry.summary)
         return None if entry is None else _load(cmd_name, entry)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.summary) for name, entry in self._table.items()])
 
@@ -111,23 +112,23 @@ app = LazyGroup(
 def main() -> None:
     """Run the command line."""
     try:
-        app(prog_name="probewatch", standalone_mode=True)
+        app(prog_name="probewatch")
     except ProbingError as error:
-        click.echo(f"probewatch: {error}", err=True)
+        typer.echo(f"probewatch: {error}", err=True)
         sys.exit(1)
 
 
-def _load(name: str, command: Command) -> click.Command:
+def _load(name: str, command: Command) -> Any:
     module, _, function = command.function.partition(":")
     try:
         target = getattr(importlib.import_module(module), function)
     except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0] in ("service", "training", "probes_store"):
-            raise click.ClickException(f"this installation lacks {error.name}") from error
-        install = f"pip install 'probewatch[{command.extra}]'"
-        raise click.ClickException(
-            f"`{name}` needs {error.name}; install it with: {install}"
-        ) from error
+        part = (error.name or "").split(".")[0]
+        remedy = f"install it with: pip install 'probewatch[{command.extra}]'"
+        if part in ("service", "training", "probes_store"):
+            remedy = "this installation was made without that part"
+        typer.echo(f"probewatch: `{name}` needs {error.name}; {remedy}", err=True)
+        raise typer.Exit(1) from error
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     single.command(name)(target)
     return typer.main.get_command(single)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -164,3 +165,23 @@ def test_real_models_read_like_transformer_lens(assets, name: str) -> None:  # t
         _, theirs = bridge.run_with_cache(ids)
 
     assert all(largest(ours[site] - theirs[str(site)]) < 1e-4 for site in sites)
+
+
+def test_folded_weights_read_other_numbers_from_the_same_text(tiny: Tiny, tmp_path: Path) -> None:
+    """The trap is real: same site, same shape, other coordinates; so weights stay raw."""
+    from transformer_lens.model_bridge import TransformerBridge
+
+    loaded = tiny("gpt2")
+    loaded.model.save_pretrained(tmp_path)
+    loaded.tokenizer.save_pretrained(tmp_path)
+    site = Site(1, "hook_resid_post")
+    with Reader(loaded, [site]) as reader:
+        ours = read(reader, TEXT)[site]
+    bridge = TransformerBridge.boot_transformers(str(tmp_path), device="cpu")
+    raw = bridge.run_with_cache(torch.tensor([TEXT]))[1][str(site)]
+    bridge.enable_compatibility_mode()
+
+    folded = bridge.run_with_cache(torch.tensor([TEXT]))[1][str(site)]
+
+    assert largest(ours - raw) < 1e-5
+    assert largest(ours - folded) > 1e-3
