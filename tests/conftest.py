@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -13,6 +15,7 @@ from transformers import PreTrainedTokenizerFast
 
 from probing.model import BUNDLED_PATH, LoadedModel, load_model
 from tests.models import BUILDERS
+from tests.postgres import PostgresServer, start_postgres
 
 ASSETS = os.environ.get("PROBEWATCH_TEST_ASSETS")
 
@@ -56,3 +59,22 @@ def assets() -> Path:
     if not ASSETS:
         pytest.skip("PROBEWATCH_TEST_ASSETS is not set: real public models are not at hand")
     return Path(ASSETS)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A real PostgreSQL from the embedded wheel, on a Unix socket, one per test process."""
+    with start_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> str:
+    """A database of this test's own, as `PROBEWATCH_DATABASE_URL` would name it.
+
+    It goes away with its server: dropping each one costs more than all else in most tests.
+    """
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres_server.get_uri(), autocommit=True) as administrator:
+        administrator.execute(f'CREATE DATABASE "{name}"')
+    return postgres_server.get_uri(name)
