@@ -1,0 +1,65 @@
+"""Patience: breaks off what is too long, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from service.patience import Patience
+
+
+def test_a_wait_that_is_too_long_is_broken_off() -> None:
+    async def wait() -> float:
+        with Patience(0.05) as patience, pytest.raises(TimeoutError):
+            await patience.wait(asyncio.sleep(10))
+        return asyncio.get_running_loop().time()
+
+    started = asyncio.run(asyncio.wait_for(wait(), 5))
+
+    assert started
+
+
+def test_many_short_waits_may_last_longer_together() -> None:
+    async def wait() -> None:
+        with Patience(0.2) as patience:
+            for _ in range(8):
+                await patience.wait(asyncio.sleep(0.05))
+
+    asyncio.run(wait())
+
+
+def test_time_between_two_waits_does_not_count() -> None:
+    """A slow client or a slow commit is no hanging engine."""
+
+    async def wait() -> str:
+        with Patience(0.1) as patience:
+            await asyncio.sleep(0.3)
+            return await patience.wait(asyncio.sleep(0.01, "came"))
+
+    assert asyncio.run(wait()) == "came"
+
+
+def test_one_may_wait_again_after_a_wait_was_broken_off() -> None:
+    async def wait() -> str:
+        with Patience(0.05) as patience:
+            with pytest.raises(TimeoutError):
+                await patience.wait(asyncio.sleep(10))
+            return await patience.wait(asyncio.sleep(0, "came"))
+
+    assert asyncio.run(wait()) == "came"
+
+
+def test_a_cancellation_from_outside_stays_one() -> None:
+    async def waiting() -> None:
+        with Patience(10) as patience:
+            await patience.wait(asyncio.sleep(10))
+
+    async def cancel() -> None:
+        task = asyncio.create_task(waiting())
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel())
