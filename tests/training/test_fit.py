@@ -1,0 +1,83 @@
+"""A fit, folded into plain weights, is the same function of the readings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import training.fit as module
+from probing.aggregators import AggregatorSpec, running
+from probing.probe import Probe
+from probing.spec import Span
+from tests.training.examples import SITES, collected, dataset
+from training.fit import Fit, as_probe, fit, solver_warnings_silenced
+from training.pool import Pooling, pool, pooling_for
+from training.score import answer_lengths, answer_scores
+
+RESPONSE = Span("response")
+
+
+def folded(fitted: Fit, aggregator: str, span: Span = RESPONSE) -> Probe:
+    spec = AggregatorSpec.parse(aggregator)
+    return as_probe(
+        fitted, name="p", fingerprint="", sites=SITES, pooling=pooling_for(spec, span),
+        aggregator=spec, span=span, tokens_min=1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("aggregator", ["mean", "last", "tail_mean:4", "tail_concat:4"])
+def test_the_last_live_statistic_is_the_pipelines_logit(aggregator: str) -> None:
+    """Answers shorter than the tail are among them: what is not there must add nothing."""
+    data = collected(dataset(40), lengths=[2, 3, 4, 9] * 20, prompt=2)
+    pooling = pooling_for(AggregatorSpec.parse(aggregator), RESPONSE)
+    features = pool(data, SITES, pooling)
+    fitted = fit(features, data.dataset.labels, inverse_strength=0.1)
+    probe = folded(fitted, aggregator)
+
+    streams = np.split(answer_scores(data, [probe]), np.cumsum(answer_lengths(data))[:-1])
+
+    found = [running(probe.aggregator, stream)[-1] for stream in streams]
+    expected = fitted.pipeline.decision_function(features.astype(np.float64))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_features_follow_the_span() -> None:
+    data = collected(dataset(3), lengths=[4, 5, 6, 4, 5, 6], prompt=2)
+    block = data.shards[0][0]
+
+    first = {
+        span: pool(data, SITES[:1], Pooling(Span.parse(span)))[0]
+        for span in ("response", "tail:2", "prompt", "all")
+    }
+    side_by_side = pool(data, SITES[:1], Pooling(Span("tail", 5), side_by_side=True))
+
+    np.testing.assert_allclose(first["response"], block[2:6].mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(first["tail:2"], block[4:6].mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(first["prompt"], block[:2].mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(first["all"], block[:6].mean(axis=0), rtol=1e-6)
+    np.testing.assert_array_equal(side_by_side[1], block[8:13].reshape(-1))
+    np.testing.assert_array_equal(side_by_side[0][6:], block[2:6].reshape(-1))
+    np.testing.assert_allclose(
+        side_by_side[0][:6], side_by_side[[1, 2, 4, 5], :6].mean(axis=0), rtol=1e-5
+    )
+
+
+def test_a_fit_that_did_not_converge_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = collected(dataset(20))
+    features = pool(data, SITES, Pooling(RESPONSE))
+    assert fit(features, data.dataset.labels, inverse_strength=1.0).converged
+    monkeypatch.setattr(module, "ITERATIONS_MAX", (1, 1))
+
+    with solver_warnings_silenced():
+        assert not fit(features, data.dataset.labels, inverse_strength=1.0).converged
+
+
+def test_both_solvers_find_the_same_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = collected(dataset(40))
+    features = pool(data, SITES, Pooling(RESPONSE))
+    newton = fit(features, data.dataset.labels, inverse_strength=0.1)
+    monkeypatch.setattr(module, "NEWTON_FEATURES_MAX", 1)
+
+    other = fit(features, data.dataset.labels, inverse_strength=0.1)
+
+    np.testing.assert_allclose(newton.pipeline[-1].coef_, other.pipeline[-1].coef_, atol=1e-4)

@@ -1,0 +1,114 @@
+"""Candidates are compared on situations they were not fitted on, by what trips live."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from io import StringIO
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from probing.aggregators import AggregatorSpec
+from probing.spec import Span
+from tests.training.examples import SITES, collected, dataset
+from training.errors import EmptyClass, NothingToCompare
+from training.sweep import Grid, Trial, best, cross_validate
+from training.tables import heat_table
+
+QUIET = Console(file=StringIO())
+GRID = Grid(
+    sites=tuple((site,) for site in SITES),
+    inverse_strengths=(0.01, 1.0),
+    aggregators=(AggregatorSpec.parse("mean"), AggregatorSpec.parse("tail_concat:2")),
+    span=Span("response"),
+    tokens_min=3,
+)
+
+
+def run(grid: Grid = GRID, *, prompt: int = 0, by_family: bool = False) -> list[Trial]:
+    data = collected(dataset(60, families=6), prompt=prompt)
+    return cross_validate(data, grid, folds=3, seed=0, console=QUIET, by_family=by_family)
+
+
+@pytest.mark.parametrize("prompt", [0, 4])
+@pytest.mark.parametrize("by_family", [False, True])
+def test_the_site_that_knows_is_chosen(prompt: int, by_family: bool) -> None:
+    """With the prompt's readings in the way, which say the opposite, as well as without."""
+    trials = run(prompt=prompt, by_family=by_family)
+
+    assert len(trials) == 2 * 2 * 2
+    assert best(trials).sites == (SITES[1],)
+    assert best(trials).auroc.value > 0.95
+    blind = [t.auroc.value for t in trials if t.sites == (SITES[0],)]
+    assert max(blind) < 0.7, "readings of noise must not look like knowledge"
+
+
+def test_the_same_seed_gives_the_same_figures() -> None:
+    """Threads finish in any order; the table must not depend on it."""
+    assert run() == run()
+
+
+def test_several_sites_can_be_read_together() -> None:
+    together = replace(GRID, sites=(SITES,))
+
+    assert run(together)[0].auroc.value > 0.95
+
+
+def test_among_equals_the_strongest_penalty_is_taken() -> None:
+    trial = run()[0]
+    weak, strong = replace(trial, inverse_strength=1.0), replace(trial, inverse_strength=0.1)
+
+    assert best([weak, strong]) is strong
+    assert best([strong, weak]) is strong
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"sites": ()}, "no site"),
+        ({"aggregators": ()}, "no aggregator"),
+        ({"inverse_strengths": ()}, "no value of C"),
+        ({"inverse_strengths": (0.0,)}, "C must be above 0"),
+        ({"inverse_strengths": (float("nan"),)}, "C must be above 0"),
+        ({"span": Span("prompt")}, "only the answer"),
+    ],
+)
+def test_an_empty_grid_is_refused(change: dict[str, object], says: str) -> None:
+    with pytest.raises(NothingToCompare, match=says):
+        run(replace(GRID, **change))
+
+
+def test_one_class_alone_is_refused() -> None:
+    honest = collected(dataset(10).only("honest"))
+
+    with pytest.raises(EmptyClass):
+        cross_validate(honest, GRID, folds=2, seed=0, console=QUIET)
+
+
+def test_the_table_marks_what_was_chosen_and_what_did_not_converge() -> None:
+    trials = run()
+    trials[0] = replace(trials[0], converged=False)
+    console = Console(file=StringIO(), width=100)
+
+    console.print(heat_table(trials, best(trials)))
+
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert text.count("*") == 1
+    assert "1 of 8 fits did not converge" in text
+    assert "1.resid_post" in text
+
+
+def test_figures_are_of_examples_that_were_not_fitted_on() -> None:
+    """Fitted and scored on the same noise, 40 examples in 12 numbers would look well told apart."""
+    data = collected(dataset(20))
+    shuffled = np.random.default_rng(1).permutation(len(data.dataset))
+    examples = tuple(
+        replace(e, label=data.dataset.examples[i].label)
+        for e, i in zip(data.dataset, shuffled, strict=True)
+    )
+    noise = replace(data, dataset=replace(data.dataset, examples=examples))
+
+    trials = cross_validate(noise, GRID, folds=4, seed=0, console=QUIET)
+
+    assert np.mean([t.auroc.value for t in trials]) < 0.65

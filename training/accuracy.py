@@ -1,0 +1,155 @@
+"""One fit per layer on one part, its accuracy on another: the textbook probe.
+
+The pooled features and the weights are those of every other fit here, so that a
+figure from this table can be compared with one from a sweep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from probing.aggregators import AggregatorSpec
+from probing.errors import InvalidSpecification
+from probing.estimates import Estimate, auroc, rate
+from probing.spec import Site, Span
+from training.collect import Collected
+from training.datasets.splits import require_both_classes
+from training.fit import as_probe, fit, solver_warnings_silenced
+from training.pool import pool, pooling_for
+from training.progress import progress
+from training.score import live_peaks
+from training.tables import area, share, site_names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRow:
+    """One site's probe on the examples that it was not fitted on."""
+
+    site: Site
+    """What it reads."""
+    train_accuracy: float
+    """Share of its own examples that it gets right."""
+    accuracy: Estimate
+    """Share of the other examples that it gets right, with its exact interval."""
+    auroc: Estimate
+    """Of its logit on the pooled tokens."""
+    live: Estimate | None
+    """AUROC of the statistic that would trip live; None where the span is not of the answer."""
+    converged: bool
+    """Whether the solver came to an end."""
+
+    def as_json(self) -> dict[str, Any]:
+        """One entry of the JSON file."""
+        return {
+            "site": str(self.site),
+            "train_accuracy": self.train_accuracy,
+            "accuracy": self.accuracy.as_json(),
+            "auroc": self.auroc.as_json(),
+            "auroc_live": self.live and self.live.as_json(),
+            "converged": self.converged,
+        }
+
+
+def aggregator_for(span: Span, how: str) -> AggregatorSpec:
+    """The aggregator that says live what a slice of tokens says afterwards.
+
+    Args:
+        how: "mean", or "concat" to keep the tokens of a tail side by side.
+
+    Raises:
+        InvalidSpecification: another word, or `concat` without a tail.
+    """
+    if how == "concat" and span.kind == "tail":
+        return AggregatorSpec("tail_concat", span.tokens)
+    if how != "mean":
+        expected = "mean, or concat together with a span tail:K"
+        raise InvalidSpecification("pooling", f"{how} of {span}", expected)
+    return (
+        AggregatorSpec("tail_mean", span.tokens) if span.kind == "tail" else AggregatorSpec("mean")
+    )
+
+
+def accuracy_by_layer(
+    train: Collected,
+    test: Collected,
+    *,
+    sites: Sequence[Site],
+    span: Span,
+    aggregator: AggregatorSpec,
+    inverse_strength: float,
+    console: Console,
+) -> list[LayerRow]:
+    """Fit each site on `train` and judge it on `test`.
+
+    Raises:
+        EmptyClass: one of the parts lacks a class.
+        UnknownSite: a site was not collected.
+    """
+    for part in (train, test):
+        require_both_classes(part.dataset)
+    rows = []
+    with (
+        solver_warnings_silenced(),
+        progress(console, "fitting", len(sites), "fits") as advance,
+    ):
+        for site in sites:
+            rows.append(_row(train, test, site, span, aggregator, inverse_strength))
+            advance(1)
+    return rows
+
+
+def accuracy_table(rows: Sequence[LayerRow], title: str) -> Table:
+    """The rows as a table."""
+    heads = ("accuracy, fitted", "accuracy, held out", "AUROC", "AUROC, live")
+    table = Table("site", *heads, title=title)
+    top = max(rows, key=lambda row: row.accuracy.value)
+    for row in rows:
+        table.add_row(
+            site_names((row.site,)) + ("" if row.converged else " ~ not converged"),
+            f"{row.train_accuracy:.1%}",
+            share(row.accuracy),
+            area(row.auroc),
+            area(row.live),
+            style="bold" if row is top else "",
+        )
+    return table
+
+
+def _row(
+    train: Collected,
+    test: Collected,
+    site: Site,
+    span: Span,
+    aggregator: AggregatorSpec,
+    inverse_strength: float,
+) -> LayerRow:
+    pooling = pooling_for(aggregator, span)
+    features, labels = pool(train, [site], pooling), train.dataset.labels
+    others, truth = pool(test, [site], pooling), test.dataset.labels
+    fitted = fit(features, labels, inverse_strength=inverse_strength)
+    right = fitted.pipeline.predict(others) == truth
+    probe = as_probe(
+        fitted,
+        name="layer",
+        fingerprint="",
+        sites=[site],
+        pooling=pooling,
+        aggregator=aggregator,
+        span=span,
+        tokens_min=1,
+    )
+    answered = span.kind in ("response", "tail")
+    return LayerRow(
+        site=site,
+        train_accuracy=float(np.mean(fitted.pipeline.predict(features) == labels)),
+        accuracy=rate(int(right.sum()), len(right)),
+        auroc=auroc(fitted.pipeline.decision_function(others), truth),
+        live=auroc(live_peaks(test, probe), truth) if answered else None,
+        converged=fitted.converged,
+    )

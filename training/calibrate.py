@@ -1,0 +1,79 @@
+"""Set a probe's threshold on answers that it has not seen, by what trips live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from probing.errors import TooFewNegatives
+from probing.estimates import Estimate, threshold_at_fpr
+from probing.probe import Probe
+from training.collect import Collected
+from training.datasets.schema import Dataset
+from training.errors import NothingToCompare
+from training.score import live_peaks
+
+STATISTIC = "max over steps of {aggregator} from response token {tokens_min} on, per answer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibrated:
+    """A probe with its threshold, and what that rests on."""
+
+    probe: Probe
+    """Ready to decide."""
+    fpr_target: float
+    """Asked rate."""
+    achieved: Estimate
+    """Share of the honest answers that trip, with its exact 95% interval."""
+    peaks: Float[NDArray[np.float64], " honest"]
+    """The live statistic of each honest answer."""
+    dataset: Dataset
+    """The honest answers."""
+
+
+def require_rate(fpr: float) -> None:
+    """Refuse a rate that no threshold can have.
+
+    Raises:
+        NothingToCompare: not between 0 and 1.
+    """
+    if not 0 < fpr < 1:
+        raise NothingToCompare(f"a false-positive rate of {fpr:g} is not between 0 and 1")
+
+
+def require_enough(honest: Dataset, fpr: float) -> None:
+    """Refuse before anything is read, where too few honest answers are held out.
+
+    Raises:
+        TooFewNegatives: fewer than 1 / fpr.
+    """
+    require_rate(fpr)
+    needed = int(np.ceil(1 / fpr))
+    if len(honest) < needed:
+        raise TooFewNegatives(len(honest), needed, fpr)
+
+
+def calibrate(probe: Probe, honest: Collected, *, fpr: float) -> Calibrated:
+    """The lowest threshold at which at most `fpr` of held-out honest answers trip.
+
+    Args:
+        honest: readings of honest answers in situations that the probe was not fitted on.
+        fpr: target false-positive rate per answer.
+
+    Raises:
+        TooFewNegatives: fewer than 1 / fpr answers, so the rate is not identified.
+    """
+    require_enough(honest.dataset, fpr)
+    peaks = live_peaks(honest, probe)
+    threshold, achieved = threshold_at_fpr(peaks, fpr)
+    return Calibrated(
+        probe=replace(probe, threshold=threshold),
+        fpr_target=fpr,
+        achieved=achieved,
+        peaks=peaks,
+        dataset=honest.dataset,
+    )

@@ -1,0 +1,131 @@
+"""What a command line says in words, as sites, grids and data sets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from probing.aggregators import AggregatorSpec
+from probing.errors import InvalidSpecification
+from probing.model import BUNDLED, LoadedModel
+from probing.spec import HOOKS, Hook, Site, Span
+from training.datasets.bundled import NAMES, TrainingSets, bundled, file_of, sets_of
+from training.datasets.load import load_many
+from training.datasets.schema import Dataset
+from training.sweep import Grid, Sites
+
+LAYERS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
+
+
+def parse_layers(text: str, layers: int) -> list[int]:
+    """Read `all`, `3`, `0-5` or `0,2,4-6`.
+
+    Raises:
+        InvalidSpecification: another form, or a range that runs backwards.
+    """
+    if text == "all":
+        return list(range(layers))
+    if not LAYERS.fullmatch(text):
+        raise InvalidSpecification("layers", text, "all, 3, 0-5 or 0,2,4-6")
+    found: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if last and int(last) < int(first):
+            raise InvalidSpecification("layers", text, "ranges from the lower to the higher layer")
+        found.update(range(int(first), int(last or first) + 1))
+    return sorted(found)
+
+
+def parse_hook(text: str) -> Hook:
+    """Read `attn_out` or `hook_attn_out`.
+
+    Raises:
+        InvalidSpecification: no such hook.
+    """
+    for hook in HOOKS:
+        if text in (hook, hook.removeprefix("hook_")):
+            return hook
+    names = ", ".join(hook.removeprefix("hook_") for hook in HOOKS)
+    raise InvalidSpecification("hook", text, f"one of {names}")
+
+
+def parse_sites(
+    loaded: LoadedModel, *, sites: Iterable[str], hooks: Iterable[str], layers: str
+) -> list[Site]:
+    """The sites that are named, or else every asked hook at every asked layer.
+
+    Raises:
+        UnknownSite: the model does not have one of them.
+        InvalidSpecification: a name cannot be read.
+    """
+    named = [Site.parse(name) for name in sites]
+    if not named:
+        numbers = parse_layers(layers, loaded.n_layers)
+        named = [Site(layer, parse_hook(hook)) for hook in hooks for layer in numbers]
+    for site in named:
+        loaded.sites.require(site)
+    return list(dict.fromkeys(named))
+
+
+def grid_of(
+    sites: Sequence[Site],
+    *,
+    stack: bool,
+    inverse_strengths: Sequence[float],
+    aggregators: Sequence[str],
+    span: str,
+    tokens_min: int,
+) -> Grid:
+    """What is to be compared.
+
+    Args:
+        stack: also try one probe that reads all sites together.
+
+    Raises:
+        InvalidSpecification: an aggregator, span or number cannot be read.
+    """
+    if tokens_min < 1:
+        raise InvalidSpecification("tokens-min", str(tokens_min), "a number of at least 1")
+    together: tuple[Sites, ...] = tuple((site,) for site in sites)
+    if stack and len(sites) > 1:
+        together = (*together, tuple(sorted(sites)))
+    return Grid(
+        sites=together,
+        inverse_strengths=tuple(dict.fromkeys(inverse_strengths)),
+        aggregators=tuple(dict.fromkeys(AggregatorSpec.parse(text) for text in aggregators)),
+        span=Span.parse(span),
+        tokens_min=tokens_min,
+    )
+
+
+def sets_for(
+    model: str,
+    *,
+    data: Sequence[str],
+    calibration: Sequence[Path] = (),
+    tests: Sequence[Path] = (),
+    seed: int = 0,
+) -> TrainingSets:
+    """The data that is named, or else the bundled set that goes with the model.
+
+    Raises:
+        DatasetUnreadable, DatasetInvalid, EmptyClass, TooFewSituations: a set cannot serve.
+    """
+    return sets_of(_named(model, data), calibration=calibration, tests=tests, seed=seed)
+
+
+def fitting_set(model: str, data: Sequence[str], *, seed: int = 0) -> Dataset:
+    """The data that is named, all of it, or else what the model's bundled set is fitted on.
+
+    Raises:
+        DatasetUnreadable, DatasetInvalid, EmptyClass, TooFewSituations: a set cannot serve.
+    """
+    named = _named(model, data)
+    if named[0] in NAMES and len(named) == 1:
+        return bundled(named[0], seed=seed).fit
+    return load_many([file_of(name) for name in named], name=" + ".join(named))
+
+
+def _named(model: str, data: Sequence[str]) -> list[str]:
+    return list(data) or ["magpie" if model == BUNDLED else "natural"]

@@ -1,0 +1,169 @@
+"""Why training refuses, each with its next step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from probing.errors import ProbingError
+
+PROBLEMS_SHOWN = 5
+"""Faults of a data set that are told at once."""
+
+
+class TrainingError(ProbingError):
+    """Training refused to go on."""
+
+    code = "training_error"
+
+
+class DatasetUnreadable(TrainingError):
+    """A data set is missing or cannot be opened."""
+
+    code = "dataset_unreadable"
+
+    def __init__(self, name: str, reason: str, known: Sequence[str] = ()) -> None:
+        bundled = f", or a bundled set ({', '.join(known)})" if known else ""
+        super().__init__(
+            f"cannot read data set {name!r}: {reason}; expected a file of JSON lines{bundled}"
+        )
+        self.name, self.reason = name, reason
+
+
+class DatasetInvalid(TrainingError):
+    """Lines of a data set cannot be used; none of it is."""
+
+    code = "dataset_invalid"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        shown = "; ".join(problems[:PROBLEMS_SHOWN])
+        more = len(problems) - PROBLEMS_SHOWN
+        rest = f"; and {more} more" if more > 0 else ""
+        super().__init__(f"{shown}{rest}: correct these lines, nothing was read")
+        self.problems = tuple(problems)
+
+
+class SituationLeak(TrainingError):
+    """A situation stands on both sides of a split.
+
+    The same story told twice is recognised, not judged: published figures of this
+    kind were 8 points of AUROC too high.
+    """
+
+    code = "situation_leak"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        shown = "; ".join(problems[:PROBLEMS_SHOWN])
+        more = len(problems) - PROBLEMS_SHOWN
+        rest = f"; and {more} more" if more > 0 else ""
+        super().__init__(f"{shown}{rest}: keep each situation on one side of the split")
+        self.problems = tuple(problems)
+
+
+class EmptyClass(TrainingError):
+    """A set that must hold both classes holds one."""
+
+    code = "empty_class"
+
+    def __init__(self, name: str, honest: int, misbehaving: int) -> None:
+        super().__init__(
+            f"data set {name!r} has {honest} honest and {misbehaving} misbehaving examples "
+            "where both are needed; add examples of the class that is missing"
+        )
+        self.name, self.honest, self.misbehaving = name, honest, misbehaving
+
+
+class TooFewSituations(TrainingError):
+    """There are fewer situations than parts to split them into."""
+
+    code = "too_few_situations"
+
+    def __init__(self, name: str, found: int, needed: int) -> None:
+        super().__init__(
+            f"data set {name!r} has {found} situations with both classes to share out, and "
+            f"{needed} are needed; add situations, or ask for fewer folds"
+        )
+        self.name, self.found, self.needed = name, found, needed
+
+
+class TextTooLong(TrainingError):
+    """An exchange does not fit into the model's context, so its end would never be read."""
+
+    code = "text_too_long"
+
+    def __init__(self, where: str, tokens: int, context: int) -> None:
+        super().__init__(
+            f"{where}: {tokens} tokens, and the model's context holds {context}; "
+            "shorten the exchange or leave it out"
+        )
+        self.where, self.tokens, self.context = where, tokens, context
+
+
+class NothingToRead(TrainingError):
+    """An exchange has no token in its answer."""
+
+    code = "nothing_to_read"
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"{where}: its answer has no tokens for this model; leave it out")
+        self.where = where
+
+
+class CacheTooLarge(TrainingError):
+    """The readings do not fit on the disk; found before reading begins."""
+
+    code = "cache_too_large"
+
+    def __init__(self, folder: str, needed: int, free: int) -> None:
+        super().__init__(
+            f"the readings need {needed / 1e6:,.0f} MB and {folder} has {free / 1e6:,.0f} MB free; "
+            "free space, choose another disk with --cache, or read fewer layers or texts"
+        )
+        self.folder, self.needed, self.free = folder, needed, free
+
+
+class NonFiniteReading(TrainingError):
+    """A reading is NaN or infinite, so nothing can be fitted on it."""
+
+    code = "non_finite_reading"
+
+    def __init__(self, where: str, site: str) -> None:
+        super().__init__(
+            f"{where}: the reading at {site} is not finite; "
+            "check the model's weights, or read it in another precision"
+        )
+        self.where, self.site = where, site
+
+
+class NothingToCompare(TrainingError):
+    """The asked sites, strengths or aggregators leave no candidate."""
+
+    code = "nothing_to_compare"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"there is nothing to compare: {reason}")
+        self.reason = reason
+
+
+class ExportsDisagree(TrainingError):
+    """Two forms of the same probe give different scores."""
+
+    code = "exports_disagree"
+
+    def __init__(self, form: str, difference: float, tolerance: float) -> None:
+        super().__init__(
+            f"the {form} form scores held-out readings off by {difference:.1e} from scikit-learn, "
+            f"more than {tolerance:.0e}, so nothing is published; check versions by constraints.txt"
+        )
+        self.form, self.difference, self.tolerance = form, difference, tolerance
+
+
+class ExternalData(TrainingError):
+    """An ONNX file refers to tensors outside itself, which could be any file of the machine."""
+
+    code = "external_data"
+
+    def __init__(self, tensor: str) -> None:
+        super().__init__(
+            f"ONNX tensor {tensor!r} lies outside its file; export it with its data inside"
+        )
+        self.tensor = tensor

@@ -1,0 +1,62 @@
+"""The statistic that trips live, for a whole data set at once.
+
+The same streaming aggregators as in service, with every example as a stream: one
+push a step for all of them, so that a sweep costs milliseconds. A test holds the
+result equal to `probing.monitor.replay`, example by example.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+
+from probing.aggregators import AggregatorSpec, build
+
+Scores = Float[NDArray[np.float32], "tokens channels"]
+Peaks = Float[NDArray[np.float32], "examples probes"]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveStatistics:
+    """What some probes would have said of every example."""
+
+    peaks: Peaks
+    """Highest statistic from the `tokens_min`th token on: what a threshold is compared with."""
+    finals: Peaks
+    """The statistic after the last token."""
+
+
+def live_statistics(
+    aggregator: AggregatorSpec,
+    scores: Scores,
+    lengths: Int[NDArray[np.int64], " examples"],
+    *,
+    tokens_min: int,
+) -> LiveStatistics:
+    """Run an aggregator over every example and keep what a threshold is compared with.
+
+    Args:
+        scores: logits of the answers' tokens, example after example; the channels of one
+            probe after the other, shape [tokens, probes * aggregator.channels].
+        lengths: tokens of each example, all at least 1; they add up to the rows of `scores`.
+        tokens_min: answers that end before it count with their last statistic.
+
+    Returns:
+        One column per probe.
+    """
+    examples, probes = len(lengths), scores.shape[1] // aggregator.channels
+    running = build(aggregator, streams_max=examples, probes=probes)
+    starts = np.cumsum(lengths) - lengths
+    by_length = np.argsort(-lengths, kind="stable")
+    counted_from = np.minimum(lengths, max(tokens_min, 1))
+    peaks = np.full((examples, probes), -np.inf, dtype=np.float32)
+    finals = np.empty((examples, probes), dtype=np.float32)
+    for step in range(int(lengths.max())):
+        rows = by_length[: int((lengths > step).sum())]
+        finals[rows] = running.push(scores[starts[rows] + step], rows)
+        counting = rows[step + 1 >= counted_from[rows]]
+        peaks[counting] = np.maximum(peaks[counting], finals[counting])
+    return LiveStatistics(peaks, finals)

@@ -1,0 +1,205 @@
+"""Compare sites, penalties and aggregators by what each would do live.
+
+Every candidate is fitted on some situations and scored on the others, token by token
+through the bank that serves; its figure is the AUROC of the statistic that trips live.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from rich.console import Console
+from threadpoolctl import threadpool_limits
+
+from probing.aggregators import AggregatorSpec
+from probing.estimates import Estimate, auroc
+from probing.probe import Probe
+from probing.spec import Site, Span
+from training.collect import Collected
+from training.datasets.splits import Fold, grouped_folds
+from training.errors import NothingToCompare
+from training.fit import as_probe, fit, solver_warnings_silenced
+from training.live import live_statistics
+from training.pool import Pooling, pool, pooling_for
+from training.progress import progress
+from training.score import answer_lengths, answer_scores
+
+Sites = tuple[Site, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """What is compared with what."""
+
+    sites: tuple[Sites, ...]
+    """Each entry is one probe's sites; several in one entry are read together."""
+    inverse_strengths: tuple[float, ...]
+    """scikit-learn's C."""
+    aggregators: tuple[AggregatorSpec, ...]
+    """In the order of preference, should two be equally good."""
+    span: Span
+    """Tokens that fits average over."""
+    tokens_min: int
+    """Answer tokens before a probe may trip."""
+
+    def require(self) -> None:
+        """Refuse a grid without a candidate.
+
+        Raises:
+            NothingToCompare: says what is missing.
+        """
+        for what, values in (
+            ("no site", self.sites),
+            ("no value of C", self.inverse_strengths),
+            ("no aggregator", self.aggregators),
+        ):
+            if not values:
+                raise NothingToCompare(f"{what} was asked for; name at least one")
+        if self.span.kind == "prompt":
+            reason = "live, only the answer's tokens are scored; give a span of the answer"
+            raise NothingToCompare(reason)
+        if any(not value > 0 for value in self.inverse_strengths):
+            raise NothingToCompare("C must be above 0; give for example 0.01")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One candidate and how it did."""
+
+    sites: Sites
+    """What it reads."""
+    inverse_strength: float
+    """scikit-learn's C."""
+    aggregator: AggregatorSpec
+    """How its scores become a statistic."""
+    auroc: Estimate
+    """Of the live statistic, on situations that it was not fitted on."""
+    converged: bool
+    """Whether the solver came to an end in every fold."""
+
+    def as_json(self) -> dict[str, Any]:
+        """As it stands in `evaluation.json`."""
+        return {
+            "sites": [str(site) for site in self.sites],
+            "C": self.inverse_strength,
+            "aggregator": str(self.aggregator),
+            "auroc": self.auroc.as_json(),
+            "converged": self.converged,
+        }
+
+
+def cross_validate(
+    collected: Collected,
+    grid: Grid,
+    *,
+    folds: int,
+    seed: int,
+    console: Console,
+    by_family: bool = False,
+) -> list[Trial]:
+    """Try every candidate of a grid, in threads, with a bar.
+
+    Args:
+        folds: parts that the situations are dealt into; each is scored once.
+        by_family: deal whole families instead of situations.
+
+    Raises:
+        NothingToCompare: the grid is empty.
+        EmptyClass, TooFewSituations: the data cannot be dealt out.
+        UnknownSite: a site was not collected.
+    """
+    grid.require()
+    parts = grouped_folds(collected.dataset, folds=folds, seed=seed, by_family=by_family)
+    units = [
+        _Unit(collected, grid, sites, p, parts) for sites, p in product(grid.sites, _pools(grid))
+    ]
+    fits = len(units) * folds * len(grid.inverse_strengths)
+    trials: list[Trial] = []
+    with (
+        threadpool_limits(1),
+        solver_warnings_silenced(),
+        progress(console, "fitting", fits, "fits") as advance,
+        Parallel(os.cpu_count(), prefer="threads", return_as="generator") as parallel,
+    ):
+        for found in parallel(delayed(unit.try_all)() for unit in units):
+            trials += found
+            advance(fits // len(units))
+    return trials
+
+
+def best(trials: Sequence[Trial]) -> Trial:
+    """The highest AUROC; among equals the strongest penalty, then the first that was tried."""
+    return max(trials, key=lambda t: (t.auroc.value, -t.inverse_strength))
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """All candidates that share their features."""
+
+    collected: Collected
+    grid: Grid
+    sites: Sites
+    pooling: Pooling
+    folds: Sequence[Fold]
+
+    def try_all(self) -> list[Trial]:
+        """Fit every fold and penalty, score everything in one pass, then every aggregator."""
+        features = pool(self.collected, self.sites, self.pooling)
+        labels = self.collected.dataset.labels
+        probes, converged = [], dict.fromkeys(self.grid.inverse_strengths, True)
+        for (train, _), strength in product(self.folds, self.grid.inverse_strengths):
+            fitted = fit(features[train], labels[train], inverse_strength=strength)
+            converged[strength] &= fitted.converged
+            probes.append(self._probe(fitted))
+        scores = self._out_of_fold(answer_scores(self.collected, probes))
+        lengths = answer_lengths(self.collected)
+        trials = []
+        for aggregator in self._aggregators():
+            live = live_statistics(aggregator, scores, lengths, tokens_min=self.grid.tokens_min)
+            for column, strength in enumerate(self.grid.inverse_strengths):
+                trials.append(
+                    Trial(
+                        sites=self.sites,
+                        inverse_strength=strength,
+                        aggregator=aggregator,
+                        auroc=auroc(live.peaks[:, column], labels),
+                        converged=converged[strength],
+                    )
+                )
+        return trials
+
+    def _aggregators(self) -> list[AggregatorSpec]:
+        wanted = self.grid.aggregators
+        return [a for a in wanted if pooling_for(a, self.grid.span) == self.pooling]
+
+    def _probe(self, fitted: Any) -> Probe:
+        return as_probe(
+            fitted,
+            name="candidate",
+            fingerprint="",
+            sites=self.sites,
+            pooling=self.pooling,
+            aggregator=self._aggregators()[0],
+            span=self.grid.span,
+            tokens_min=self.grid.tokens_min,
+        )
+
+    def _out_of_fold(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """For each token the channels of the probes that were not fitted on its example."""
+        by_fold = scores.reshape(len(scores), len(self.folds), -1)
+        fold_of = np.empty(len(self.collected.dataset), dtype=np.intp)
+        for fold, (_, test) in enumerate(self.folds):
+            fold_of[test] = fold
+        token_folds = np.repeat(fold_of, answer_lengths(self.collected))
+        return np.ascontiguousarray(by_fold[np.arange(len(scores)), token_folds])
+
+
+def _pools(grid: Grid) -> list[Pooling]:
+    return list(dict.fromkeys(pooling_for(a, grid.span) for a in grid.aggregators))
