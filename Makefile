@@ -43,7 +43,8 @@ bench-quick: .venv/ready ## The same with few rounds, in 2 minutes
 	$(BIN)/python -m bench --quick
 
 docs: .venv/ready ## Write the pages that are generated from the code
-	$(BIN)/python -m tests.test_docs
+	$(BIN)/probewatch settings --markdown > docs/settings.md
+	$(BIN)/probewatch settings --metrics > docs/metrics.md
 
 clean: ## Remove .venv and var
 	rm -rf .venv var

@@ -1,0 +1,60 @@
+"""Every contest keeps to its rounds and gives back what it held."""
+
+from __future__ import annotations
+
+import io
+from contextlib import ExitStack
+
+from rich.console import Console
+
+from bench.contest import Contest, Sides, run
+from bench.programme import FAMILIES, programme
+from bench.rows import Row, Samples, column, paired
+
+
+def quiet() -> Console:
+    return Console(file=io.StringIO())
+
+
+def test_a_contest_makes_its_rows_and_closes_what_it_opened() -> None:
+    closed: list[str] = []
+
+    def prepare(stack: ExitStack) -> Sides:
+        stack.callback(closed.append, "engine")
+        return {"A": lambda: {"ms": 1.0}, "B": lambda: {"ms": 4.0}}
+
+    def rows(samples: Samples) -> list[Row]:
+        a, b = column(samples, "A", "ms"), column(samples, "B", "ms")
+        return [paired("x", a, b, family="f", unit="ms")]
+
+    (row,) = run([Contest(name="x", prepare=prepare, rows=rows, rounds=3, seconds=1)], quiet())
+
+    assert (row.ratio, row.rounds) == (0.25, 3)
+    assert closed == ["engine"]
+
+
+def test_no_model_is_loaded_before_its_contest() -> None:
+    """`--family` for one model must not wait for the other."""
+    contests = programme("no such model", quick=False, families=FAMILIES)
+
+    assert contests
+
+
+def test_a_full_run_has_eight_rounds_of_everything_that_is_timed() -> None:
+    contests = programme("magpie", quick=False, families=FAMILIES)
+
+    timed = [c for c in contests if not c.name.startswith("memory")]
+    assert all(c.rounds >= 8 for c in timed)
+    assert sum(c.seconds for c in contests) <= 20 * 60
+
+
+def test_a_quick_run_fits_its_two_minutes() -> None:
+    contests = programme("magpie", quick=True, families=FAMILIES)
+
+    assert sum(c.seconds for c in contests) <= 2 * 60
+
+
+def test_families_can_be_chosen() -> None:
+    (contest,) = programme("magpie", quick=True, families=("memory",))
+
+    assert contest.name == "memory, Magpie"
