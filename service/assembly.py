@@ -26,7 +26,7 @@ from service.domain import Role
 from service.engines.local import LocalEngine
 from service.engines.protocol import Engine
 from service.engines.scheduler import Limits
-from service.settings import CannotStart, Settings
+from service.settings import CannotStart, Settings, make_home
 from service.store.opening import open_store
 from service.store.review import ReviewStore
 
@@ -67,6 +67,7 @@ def build(settings: Settings) -> Assembly:
         NothingDeployed: no champion.
         ProbingError: a model, artifact or probe that cannot or must not be served.
     """
+    make_home(settings)
     url = settings.database_url.get_secret_value()
     store = open_store(url, timeout_seconds=settings.store_timeout_seconds)
     try:

@@ -21,7 +21,14 @@ from rich.table import Table
 from probing.errors import ProbingError
 from probing.policy import Action
 from service.domain import Role
-from service.settings import CannotStart, Settings, load_settings, settings_page, shown
+from service.settings import (
+    CannotStart,
+    Settings,
+    load_settings,
+    make_home,
+    settings_page,
+    shown,
+)
 
 if TYPE_CHECKING:
     from service.store.review import ReviewStore
@@ -99,6 +106,7 @@ def _serve(settings: Settings) -> None:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     with listening_socket(settings) as listener:
         from service.assembly import build
 
@@ -212,6 +220,7 @@ def _store(database_url: str | None) -> Iterator[ReviewStore]:
     from service.store.opening import open_store
 
     chosen = load_settings({"database_url": database_url})
+    make_home(chosen)
     url = chosen.database_url.get_secret_value()
     with open_store(url, timeout_seconds=chosen.store_timeout_seconds) as store:
         yield store

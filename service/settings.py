@@ -25,6 +25,7 @@ from probing.policy import Action
 
 SETTINGS_FILE = "probewatch.toml"
 PREFIX = "PROBEWATCH_"
+DEFAULT_DATABASE = "sqlite:///var/probewatch.db"
 
 ReleaseRule = Literal["scored", "immediate"]
 
@@ -71,7 +72,7 @@ class Settings(BaseSettings):
     device: str = Field("cpu", description="Where the model runs: `cpu`, `cuda` or `cuda:N`.")
     probe_store: Path = Field(Path("var/probes"), description="Directory of published probes.")
     database_url: SecretStr = Field(
-        SecretStr("sqlite:///var/probewatch.db"),
+        SecretStr(DEFAULT_DATABASE),
         description="Flags, cases, records and keys: `sqlite:///PATH` for one machine, "
         "`postgresql://...` for several gateways.",
     )
@@ -158,6 +159,17 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
         raise SettingsError(_sentence(error)) from None
     except ValueError as error:
         raise SettingsError(f"cannot read {SETTINGS_FILE}: {error}; correct the file") from None
+
+
+def make_home(settings: Settings) -> None:
+    """Create the default database's directory, where that is the one in use.
+
+    A directory that an operator names must exist: if a lost mount were replaced by an
+    empty directory, the review queue would look empty.
+    """
+    url = settings.database_url.get_secret_value()
+    if url == DEFAULT_DATABASE:
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
 
 
 def _sentence(error: ValidationError) -> str:

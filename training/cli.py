@@ -29,8 +29,8 @@ from training.run import train as train_probe
 from training.sweep import best, cross_validate
 from training.tables import examples_table, heat_table, sets_table
 
-AGGREGATORS = ["mean", "ema:0.1", "rolling_max:8", "topk_mean:5"]
-STRENGTHS = [0.001, 0.01, 0.1]
+AGGREGATORS = ["mean", "ema:0.3", "rolling_max:8", "topk_mean:5"]
+STRENGTHS = [0.1, 1.0, 10.0]
 TOKENS_MIN = 8
 SWEEP_FILE = Path("var/sweep.json")
 
@@ -64,7 +64,7 @@ CacheOption = Annotated[Path, typer.Option("--cache", help="Directory of cached 
 SeedOption = Annotated[int, typer.Option("--seed", help="Of every split and generated set.")]
 FoldsOption = Annotated[int, typer.Option("--folds", min=2, help="Parts of the cross-validation.")]
 FamiliesOption = Annotated[
-    bool, typer.Option("--by-family", help="Cross-validate over families, not situations.")
+    bool, typer.Option("--by-family/--by-situation", help="What cross-validation holds out whole.")
 ]
 
 
@@ -96,7 +96,7 @@ def train(
     tokens_min: MinOption = TOKENS_MIN,
     fpr: Annotated[float, typer.Option(help="False alarms to allow, per honest answer.")] = 0.01,
     folds: FoldsOption = 5,
-    by_family: FamiliesOption = False,
+    by_family: FamiliesOption = True,
     name: Annotated[str, typer.Option(help="The probe's name.")] = "misbehaviour",
     store: Annotated[Path, typer.Option(help="Directory of published probes.")] = DEFAULT_ROOT,
     promote: Annotated[

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import Settings, SettingsError, load_settings, settings_page, shown
+from service.settings import Settings, SettingsError, load_settings, make_home, settings_page, shown
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -76,3 +76,12 @@ def test_loopback_is_known(host: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7"])
 def test_other_addresses_are_not_loopback(host: str) -> None:
     assert not load_settings({"host": host}).on_loopback
+
+
+def test_only_the_default_databases_directory_is_made() -> None:
+    """A lost mount that is replaced by an empty directory would look like an empty queue."""
+    make_home(load_settings())
+    make_home(load_settings({"database_url": "sqlite:///mount/review.db"}))
+
+    assert Path("var").is_dir()
+    assert not Path("mount").exists()

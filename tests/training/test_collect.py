@@ -110,12 +110,24 @@ def test_after_a_kill_only_the_rest_is_read(
     np.testing.assert_array_equal(at(found, SITES[1]), at(fresh, SITES[1]))
 
 
-def test_a_truncated_shard_is_read_again(
-    tiny: Callable[[str], LoadedModel], tmp_path: Path
+def _truncate(shard: Path) -> None:
+    shard.write_bytes(shard.read_bytes()[:-64])
+
+
+def _reshape(shard: Path) -> None:
+    np.save(shard, np.load(shard)[:, 1:])
+
+
+def _retype(shard: Path) -> None:
+    np.save(shard, np.load(shard).astype(np.float16))
+
+
+@pytest.mark.parametrize("damage", [_truncate, _reshape, _retype])
+def test_a_shard_that_does_not_fit_is_read_again(
+    tiny: Callable[[str], LoadedModel], tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     expected = at(read(tiny("gpt2"), tmp_path), SITES[0])
-    shard = next(tmp_path.rglob("*.npy"))
-    shard.write_bytes(shard.read_bytes()[:-64])
+    damage(next(tmp_path.rglob("*.npy")))
 
     np.testing.assert_array_equal(at(read(tiny("gpt2"), tmp_path), SITES[0]), expected)
 
