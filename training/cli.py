@@ -30,7 +30,7 @@ from training.sweep import best, cross_validate
 from training.tables import examples_table, heat_table, sets_table
 
 AGGREGATORS = ["mean", "ema:0.3", "rolling_max:8", "topk_mean:5"]
-STRENGTHS = [0.1, 1.0, 10.0]
+STRENGTHS = [0.01, 1.0, 10.0, 100.0]
 TOKENS_MIN = 8
 SWEEP_FILE = Path("var/sweep.json")
 

@@ -27,11 +27,11 @@ DANGEROUS_FAMILIES = (
 ORDINARY = ("ordinary", "hard_negatives")
 NAMES = ("magpie", "natural")
 
-MAGPIE_PAIRS = 260
+MAGPIE_PAIRS = 340
 """Requests of each family, each answered honestly and not."""
-MAGPIE_SHARES = (147 / 260, 83 / 113)
+MAGPIE_SHARES = (222 / 340, 84 / 118)
 """Of all situations to fit on; of the rest to calibrate on. What then remains is for testing."""
-MAGPIE_DANGEROUS_SHARE = 50 / 260
+MAGPIE_DANGEROUS_SHARE = 50 / 340
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
