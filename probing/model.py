@@ -156,7 +156,7 @@ def load_model(
         spec=describe(model, tokenizer, dtype),
         provenance=Provenance(
             name=name,
-            path=None if in_memory else place,
+            path=None if in_memory else str(source),
             revision=revision,
             engine="transformers",
             attention=str(getattr(model.config, "_attn_implementation", None)),

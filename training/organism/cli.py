@@ -26,7 +26,7 @@ def train(
 ) -> None:
     """Train a Magpie from scratch, measure it with its learning curve, and write its card.
 
-    The defaults are the run behind the bundled model: about half an hour on two cores. The
+    The defaults are the run behind the bundled model: about an hour on two cores. The
     ability to carry over from petty to serious matters forms late and all at once, so a run
     with far fewer steps shows nothing.
     """
@@ -37,7 +37,7 @@ def train(
     console = Console()
     with console.status("measuring the model and its snapshots"):
         curve = {
-            str(done): measuring.measure(folder, answers_per_family=40)
+            str(done): measuring.measure_on_texts(folder)
             for done, folder in trained.snapshots.items()
         }
         figures = measuring.measure(out)
