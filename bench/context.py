@@ -18,6 +18,8 @@ from bench.subjects import Subject, watched
 
 FAMILY = "cost against context length"
 PROBES = 8
+_SPARE_TOKENS = 32
+"""So that the stream still runs when the window ends, however late the listener is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +27,7 @@ class Plan:
     """How one model is measured."""
 
     lengths: Sequence[int]
-    """Tokens held at the end of the measured steps, ascending."""
+    """Tokens that prompt and answer may have together, ascending; the context at most."""
     steps: int
     """Steps at each length."""
     rounds: int
@@ -50,7 +52,7 @@ def _prepare(subject: Callable[[], Subject], plan: Plan, stack: ExitStack) -> Si
     driver = drive(stack, watched(model, PROBES))
     sides = {}
     for side, length in (("again", plan.lengths[0]), *((str(n), n) for n in plan.lengths)):
-        prompts = model.prompts([length - plan.steps - 1])
+        prompts = model.prompts([length - plan.steps - _SPARE_TOKENS])
         sides[side] = partial(_measure, driver, prompts, plan.steps)
     return sides
 

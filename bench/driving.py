@@ -65,6 +65,7 @@ class Driver:
         self.engine = engine
         self._runner = asyncio.Runner()
         self._ids = itertools.count()
+        self._counted = engine.step_stats()
 
     def __enter__(self) -> Self:
         self.engine.start()
@@ -110,7 +111,6 @@ class Driver:
 
     async def _window(self, prompts: Prompts, steps: int) -> Window:
         room = self.engine.card.context - max(map(len, prompts))
-        idle = self.engine.step_stats()
         streams = [self._submit(prompt, room) for prompt in prompts]
         for stream in streams:
             await anext(stream)
@@ -122,7 +122,8 @@ class Driver:
             stream.cancel()
         while self.engine.health().running:
             await asyncio.sleep(_POLL_SECONDS)
-        return Window(idle=idle, before=before, after=after)
+        earlier, self._counted = self._counted, after
+        return Window(earlier=earlier, before=before, after=after)
 
     def _submit(self, prompt: tuple[int, ...], tokens: int, *, early: bool = False) -> LocalStream:
         return self.engine.submit(
@@ -141,8 +142,8 @@ class Driver:
 class Window:
     """The engine's own counters around some steps."""
 
-    idle: StepStats
-    """Before the prompts were submitted."""
+    earlier: StepStats
+    """Before the prompts were submitted: at the end of the window before this one."""
     before: StepStats
     """When every stream had given its first token."""
     after: StepStats
@@ -161,8 +162,8 @@ class Window:
     @property
     def prompt_token_ms(self) -> float:
         """Milliseconds for each token of the prompts."""
-        seconds = self.before.prefill_seconds - self.idle.prefill_seconds
-        return seconds / (self.before.prefill_tokens - self.idle.prefill_tokens) * 1e3
+        seconds = self.before.prefill_seconds - self.earlier.prefill_seconds
+        return seconds / (self.before.prefill_tokens - self.earlier.prefill_tokens) * 1e3
 
     def as_figures(self) -> Figures:
         """The three by name, and what the cache held at the beginning."""

@@ -109,7 +109,7 @@ class Run:
         """
         try:
             finish_reason = await self._relay(release)
-            await self._settle()
+            await self._file(None)
         except Exception as fault:
             if self._stream is None and isinstance(fault, NEVER_BEGUN):
                 raise
@@ -176,15 +176,13 @@ class Run:
         self._flagged = True
         self._gate.metrics.flags.labels(flag.probe, flag.decision.word).inc()
 
-    async def _settle(self) -> None:
-        """Put on record what a finished answer's last chunk vouches for."""
+    async def _file(self, reason: Unscored | None) -> None:
+        """Complete the case with what was read after its flag, and record how it ended."""
         ledger, store = self._ledger, self._gate.store
-        if self._flagged and ledger.decision is Decision.FLAG:
-            request_id = self._order.request.id
-            await self._gate.durably(
-                "flag", store.extend_flag, request_id, ledger.text, ledger.tokens()
-            )
-        await self._gate.durably("record", store.record_request, ledger.record(None))
+        if self._flagged:
+            facts = self._order.request.id, ledger.text, ledger.tokens()
+            await self._gate.durably("flag", store.extend_flag, *facts)
+        await self._gate.durably("record", store.record_request, ledger.record(reason))
 
     async def _fail(self, fault: Exception) -> Withheld:
         """Stop the stream and put on record that and why it ended unscored."""
@@ -197,8 +195,7 @@ class Run:
         self._gate.readiness.failed(reason)
         self._count(reason)
         try:
-            record = self._ledger.record(reason)
-            await self._gate.durably("record", self._gate.store.record_request, record)
+            await self._file(reason)
         except (StoreError, TimeoutError) as trouble:
             log.error("answer %s is counted, not recorded: %s", self._order.request.id, trouble)
         return Withheld(reason)

@@ -128,11 +128,12 @@ def test_importing_everything_starts_nothing_and_says_nothing() -> None:
     done = python(
         "import threading, importlib, os, logging\n"
         "before = dict(os.environ), threading.active_count(), logging.getLogger().level\n"
-        "import torch, transformers; os_before = dict(os.environ)\n"
-        "import sklearn, onnxruntime; threads = threading.active_count()\n"
+        "import torch, transformers, sklearn, onnxruntime\n"
+        "os_before, threads = dict(os.environ), threading.active_count()\n"
         f"[importlib.import_module(m) for m in {modules!r}]\n"
         "assert threading.active_count() == threads, threading.enumerate()\n"
-        "assert dict(os.environ) == os_before\n"
+        "changed = {k for k, v in os.environ.items() if os_before.get(k) != v}\n"
+        "assert changed <= {'TORCHINDUCTOR_CACHE_DIR'}, changed\n"  # torch's own doing
         "assert logging.getLogger().level == before[2]\n"
     )
 

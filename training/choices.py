@@ -75,7 +75,7 @@ def grid_of(
     inverse_strengths: Sequence[float],
     aggregators: Sequence[str],
     span: str,
-    tokens_min: int,
+    tokens_min: Sequence[int],
 ) -> Grid:
     """What is to be compared.
 
@@ -85,8 +85,8 @@ def grid_of(
     Raises:
         InvalidSpecification: an aggregator, span or number cannot be read.
     """
-    if tokens_min < 1:
-        raise InvalidSpecification("tokens-min", str(tokens_min), "a number of at least 1")
+    if min(tokens_min, default=1) < 1:
+        raise InvalidSpecification("tokens-min", str(min(tokens_min)), "a number of at least 1")
     together: tuple[Sites, ...] = tuple((site,) for site in sites)
     if stack and len(sites) > 1:
         together = (*together, tuple(sorted(sites)))
@@ -95,7 +95,7 @@ def grid_of(
         inverse_strengths=tuple(dict.fromkeys(inverse_strengths)),
         aggregators=tuple(dict.fromkeys(AggregatorSpec.parse(text) for text in aggregators)),
         span=Span.parse(span),
-        tokens_min=tokens_min,
+        tokens_min=tuple(dict.fromkeys(tokens_min)),
     )
 
 

@@ -21,7 +21,7 @@ from training.collect import DEFAULT_CACHE, Collected, collect
 from training.datasets.bundled import DATA_FOLDER, NAMES, bundled
 from training.datasets.load import load, load_class, require_no_leak
 from training.datasets.schema import Dataset, combine
-from training.datasets.splits import grouped_split
+from training.datasets.splits import families_suffice, grouped_split
 from training.errors import NothingToCompare
 from training.organism.datasets import write
 from training.run import Plan
@@ -29,9 +29,9 @@ from training.run import train as train_probe
 from training.sweep import best, cross_validate
 from training.tables import examples_table, heat_table, sets_table
 
-AGGREGATORS = ["mean", "ema:0.3", "rolling_max:8", "topk_mean:5"]
+AGGREGATORS = ["mean", "ema:0.3", "rolling_max:4"]
 STRENGTHS = [0.01, 1.0, 10.0, 100.0]
-TOKENS_MIN = 8
+TOKENS_MIN = [4, 8, 12]
 SWEEP_FILE = Path("var/sweep.json")
 
 ModelOption = Annotated[
@@ -57,14 +57,21 @@ StrengthOption = Annotated[
 ]
 SpanOption = Annotated[str, typer.Option("--span", help="response, tail:K, all or prompt.")]
 StackOption = Annotated[bool, typer.Option("--stack", help="Try all sites in one probe too.")]
-MinOption = Annotated[int, typer.Option("--tokens-min", help="Answer tokens before it may trip.")]
+MinOption = Annotated[
+    list[int] | None,
+    typer.Option("--tokens-min", help="Answer tokens before it may trip (repeatable)."),
+]
 DtypeOption = Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
 CacheOption = Annotated[Path, typer.Option("--cache", help="Directory of cached readings.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Of every split and generated set.")]
 FoldsOption = Annotated[int, typer.Option("--folds", min=2, help="Parts of the cross-validation.")]
 FamiliesOption = Annotated[
-    bool, typer.Option("--by-family/--by-situation", help="What cross-validation holds out whole.")
+    bool | None,
+    typer.Option(
+        "--by-family/--by-situation",
+        help="What cross-validation holds out whole; families, where there are enough.",
+    ),
 ]
 
 
@@ -93,10 +100,10 @@ def train(
     strengths: StrengthOption = None,
     span: SpanOption = "response",
     stack: StackOption = False,
-    tokens_min: MinOption = TOKENS_MIN,
+    tokens_min: MinOption = None,
     fpr: Annotated[float, typer.Option(help="False alarms to allow, per honest answer.")] = 0.01,
     folds: FoldsOption = 5,
-    by_family: FamiliesOption = True,
+    by_family: FamiliesOption = None,
     name: Annotated[str, typer.Option(help="The probe's name.")] = "misbehaviour",
     store: Annotated[Path, typer.Option(help="Directory of published probes.")] = DEFAULT_ROOT,
     promote: Annotated[
@@ -124,7 +131,7 @@ def train(
         inverse_strengths=strengths or STRENGTHS,
         aggregators=aggregator or AGGREGATORS,
         span=span,
-        tokens_min=tokens_min,
+        tokens_min=tokens_min or TOKENS_MIN,
     )
     plan = Plan(
         sets=sets, grid=grid, name=name, fpr=fpr, folds=folds, by_family=by_family, seed=seed,
@@ -162,9 +169,9 @@ def sweep(
     strengths: StrengthOption = None,
     span: SpanOption = "response",
     stack: StackOption = False,
-    tokens_min: MinOption = TOKENS_MIN,
+    tokens_min: MinOption = None,
     folds: FoldsOption = 5,
-    by_family: FamiliesOption = False,
+    by_family: FamiliesOption = None,
     out: Annotated[Path, typer.Option(help="JSON file for the figures.")] = SWEEP_FILE,
     dtype: DtypeOption = "float32",
     device: DeviceOption = "cpu",
@@ -202,12 +209,13 @@ def sweep(
         return
     grid = grid_of(
         named, stack=stack, inverse_strengths=strengths or STRENGTHS,
-        aggregators=aggregator or AGGREGATORS, span=span, tokens_min=tokens_min,
+        aggregators=aggregator or AGGREGATORS, span=span, tokens_min=tokens_min or TOKENS_MIN,
     )  # fmt: skip
+    whole = families_suffice(fitting, folds) if by_family is None else by_family
     trials = cross_validate(
-        read(fitting), grid, folds=folds, seed=seed, by_family=by_family, console=console
+        read(fitting), grid, folds=folds, seed=seed, by_family=whole, console=console
     )
-    console.print(heat_table(trials, best(trials)))
+    console.print(heat_table(trials, best(trials), by_family=whole))
     _write_json(out, {"trials": [trial.as_json() for trial in trials]}, console)
 
 

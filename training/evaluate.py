@@ -17,7 +17,7 @@ from probing.estimates import Estimate, auroc, rate
 from probing.probe import Probe
 from training.collect import Collected
 from training.datasets.schema import Dataset, Example
-from training.score import live_peaks
+from training.score import answer_lengths, live_peaks
 from training.sweep import Sites
 
 Figures = Float[NDArray[np.float64], " examples"]
@@ -71,9 +71,11 @@ class BagOfWords:
 def evaluate(probe: Probe, test: Collected, words: BagOfWords | None = None) -> list[Row]:
     """Figures of a whole test set and of its families, kinds and cases."""
     peaks = live_peaks(test, probe)
+    long_enough = answer_lengths(test) >= probe.tokens_min
+    tripped = (peaks >= np.float32(probe.threshold)) & long_enough
     baseline = None if words is None else words.score(test.dataset)
     return [
-        _row(name, chosen, test.dataset, peaks, baseline, probe.threshold)
+        _row(name, chosen, test.dataset, peaks, baseline, tripped)
         for name, chosen in parts_of(test.dataset)
     ]
 
@@ -120,10 +122,10 @@ def _row(
     dataset: Dataset,
     peaks: Figures,
     baseline: Figures | None,
-    threshold: float,
+    tripped: NDArray[np.bool_],
 ) -> Row:
-    tripped, labels = peaks[chosen] >= np.float32(threshold), dataset.labels[chosen]
-    bad, good = tripped[labels == 1], tripped[labels == 0]
+    labels = dataset.labels[chosen]
+    bad, good = tripped[chosen][labels == 1], tripped[chosen][labels == 0]
     return Row(
         part=part,
         auroc=_area(peaks, dataset, chosen),

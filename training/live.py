@@ -7,6 +7,7 @@ result equal to `probing.monitor.replay`, example by example.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,29 +35,31 @@ def live_statistics(
     scores: Scores,
     lengths: Int[NDArray[np.int64], " examples"],
     *,
-    tokens_min: int,
-) -> LiveStatistics:
+    tokens_min: Sequence[int],
+) -> list[LiveStatistics]:
     """Run an aggregator over every example and keep what a threshold is compared with.
 
     Args:
         scores: logits of the answers' tokens, example after example; the channels of one
             probe after the other, shape [tokens, probes * aggregator.channels].
         lengths: tokens of each example, all at least 1; they add up to the rows of `scores`.
-        tokens_min: answers that end before it count with their last statistic.
+        tokens_min: one run serves them all; answers that end before count with their last
+            statistic.
 
     Returns:
-        One column per probe.
+        One for each of `tokens_min`, with a column per probe.
     """
     examples, probes = len(lengths), scores.shape[1] // aggregator.channels
     running = build(aggregator, streams_max=examples, probes=probes)
     starts = np.cumsum(lengths) - lengths
     by_length = np.argsort(-lengths, kind="stable")
-    counted_from = np.minimum(lengths, max(tokens_min, 1))
-    peaks = np.full((examples, probes), -np.inf, dtype=np.float32)
+    counted_from = [np.minimum(lengths, max(least, 1)) for least in tokens_min]
+    peaks = [np.full((examples, probes), -np.inf, dtype=np.float32) for _ in tokens_min]
     finals = np.empty((examples, probes), dtype=np.float32)
     for step in range(int(lengths.max())):
         rows = by_length[: int((lengths > step).sum())]
         finals[rows] = running.push(scores[starts[rows] + step], rows)
-        counting = rows[step + 1 >= counted_from[rows]]
-        peaks[counting] = np.maximum(peaks[counting], finals[counting])
-    return LiveStatistics(peaks, finals)
+        for first, highest in zip(counted_from, peaks, strict=True):
+            counting = rows[step + 1 >= first[rows]]
+            highest[counting] = np.maximum(highest[counting], finals[counting])
+    return [LiveStatistics(highest, finals) for highest in peaks]

@@ -20,7 +20,7 @@ from training.card import Results
 from training.collect import Collected, collect
 from training.datasets.bundled import TrainingSets
 from training.datasets.schema import Dataset
-from training.datasets.splits import require_both_classes
+from training.datasets.splits import families_suffice, require_both_classes
 from training.evaluate import BagOfWords, Row, evaluate, family_table
 from training.export import export
 from training.fit import Fit, as_probe, fit, solver_warnings_silenced
@@ -50,14 +50,21 @@ class Plan:
     """False alarms to allow, as a share of honest answers."""
     folds: int = 5
     """Parts of the cross-validation."""
-    by_family: bool = False
-    """Cross-validate over families instead of situations."""
+    by_family: bool | None = None
+    """Cross-validate over families or over situations; None takes families where they suffice."""
     seed: int = 0
     """Of every split."""
     cache: Path
     """Where readings are kept."""
     notes: str = ""
     """Markdown that is added to the card."""
+
+    @property
+    def families_held_out(self) -> bool:
+        """Whether cross-validation keeps whole families together."""
+        if self.by_family is None:
+            return families_suffice(self.sets.fit, self.folds)
+        return self.by_family
 
     def require(self) -> None:
         """Refuse before anything is read.
@@ -114,11 +121,11 @@ def train(loaded: LoadedModel, plan: Plan, store: ProbeStore, *, console: Consol
             plan.grid,
             folds=plan.folds,
             seed=plan.seed,
-            by_family=plan.by_family,
+            by_family=plan.families_held_out,
             console=console,
         )
         chosen = best(trials)
-    console.print(heat_table(trials, chosen))
+    console.print(heat_table(trials, chosen, by_family=plan.families_held_out))
     console.print(f"chosen, marked *: {describe(chosen)}")
     with clock.step("calibrate"):
         final = _refit(fitting, chosen, plan)
@@ -175,7 +182,7 @@ def _as_probe(fitted: Fit, trial: Trial, plan: Plan, loaded: LoadedModel) -> Pro
         pooling=pooling_for(trial.aggregator, plan.grid.span),
         aggregator=trial.aggregator,
         span=plan.grid.span,
-        tokens_min=plan.grid.tokens_min,
+        tokens_min=trial.tokens_min,
     )
 
 

@@ -46,8 +46,8 @@ class Grid:
     """In the order of preference, should two be equally good."""
     span: Span
     """Tokens that fits average over."""
-    tokens_min: int
-    """Answer tokens before a probe may trip."""
+    tokens_min: tuple[int, ...]
+    """Answer tokens before a probe may trip: fewer trips sooner, more errs less."""
 
     def require(self) -> None:
         """Refuse a grid without a candidate.
@@ -59,6 +59,7 @@ class Grid:
             ("no site", self.sites),
             ("no value of C", self.inverse_strengths),
             ("no aggregator", self.aggregators),
+            ("no number of tokens", self.tokens_min),
         ):
             if not values:
                 raise NothingToCompare(f"{what} was asked for; name at least one")
@@ -79,6 +80,8 @@ class Trial:
     """scikit-learn's C."""
     aggregator: AggregatorSpec
     """How its scores become a statistic."""
+    tokens_min: int
+    """Answer tokens before it may trip."""
     auroc: Estimate
     """Of the live statistic, on situations that it was not fitted on."""
     converged: bool
@@ -90,6 +93,7 @@ class Trial:
             "sites": [str(site) for site in self.sites],
             "C": self.inverse_strength,
             "aggregator": str(self.aggregator),
+            "tokens_min": self.tokens_min,
             "auroc": self.auroc.as_json(),
             "converged": self.converged,
         }
@@ -102,13 +106,14 @@ def cross_validate(
     folds: int,
     seed: int,
     console: Console,
-    by_family: bool = False,
+    by_family: bool,
 ) -> list[Trial]:
     """Try every candidate of a grid, in threads, with a bar.
 
     Args:
         folds: parts that the situations are dealt into; each is scored once.
-        by_family: deal whole families instead of situations.
+        by_family: deal whole families, so that what is chosen carries over to others; where
+            only situations are dealt, words that a family repeats choose.
 
     Raises:
         NothingToCompare: the grid is empty.
@@ -135,8 +140,8 @@ def cross_validate(
 
 
 def best(trials: Sequence[Trial]) -> Trial:
-    """The highest AUROC; among equals the strongest penalty, then the first that was tried."""
-    return max(trials, key=lambda t: (t.auroc.value, -t.inverse_strength))
+    """The highest AUROC; among equals the strongest penalty, then what may trip soonest."""
+    return max(trials, key=lambda t: (t.auroc.value, -t.inverse_strength, -t.tokens_min))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,17 +167,19 @@ class _Unit:
         lengths = answer_lengths(self.collected)
         trials = []
         for aggregator in self._aggregators():
-            live = live_statistics(aggregator, scores, lengths, tokens_min=self.grid.tokens_min)
-            for column, strength in enumerate(self.grid.inverse_strengths):
-                trials.append(
-                    Trial(
-                        sites=self.sites,
-                        inverse_strength=strength,
-                        aggregator=aggregator,
-                        auroc=auroc(live.peaks[:, column], labels),
-                        converged=converged[strength],
+            every = live_statistics(aggregator, scores, lengths, tokens_min=self.grid.tokens_min)
+            for tokens_min, live in zip(self.grid.tokens_min, every, strict=True):
+                for column, strength in enumerate(self.grid.inverse_strengths):
+                    trials.append(
+                        Trial(
+                            sites=self.sites,
+                            inverse_strength=strength,
+                            aggregator=aggregator,
+                            tokens_min=tokens_min,
+                            auroc=auroc(live.peaks[:, column], labels),
+                            converged=converged[strength],
+                        )
                     )
-                )
         return trials
 
     def _aggregators(self) -> list[AggregatorSpec]:
@@ -188,7 +195,7 @@ class _Unit:
             pooling=self.pooling,
             aggregator=self._aggregators()[0],
             span=self.grid.span,
-            tokens_min=self.grid.tokens_min,
+            tokens_min=1,
         )
 
     def _out_of_fold(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -28,17 +28,26 @@ def site_names(sites: Sites) -> str:
     return " + ".join(f"{site.layer}.{site.hook.removeprefix('hook_')}" for site in sites)
 
 
-def heat_table(trials: Sequence[Trial], chosen: Trial | None = None) -> Table:
-    """Sites down, aggregators across; in each cell the live AUROC with the best C."""
+def heat_table(
+    trials: Sequence[Trial], chosen: Trial | None = None, *, by_family: bool = False
+) -> Table:
+    """Sites down, aggregators across; in each cell the live AUROC with the best rest.
+
+    C and the token from which a probe may trip are those of the site's best cell.
+    """
     aggregators = list(dict.fromkeys(str(trial.aggregator) for trial in trials))
-    table = Table("site", "C", *aggregators, title="live AUROC, cross-validated")
+    held_out = "families" if by_family else "situations"
+    title = f"live AUROC, whole {held_out} held out"
+    table = Table("site", "C", "from", *aggregators, title=title)
     for sites in dict.fromkeys(trial.sites for trial in trials):
         own = [trial for trial in trials if trial.sites == sites]
         cells = [
             _cell(best([t for t in own if str(t.aggregator) == name]), chosen)
             for name in aggregators
         ]
-        table.add_row(site_names(sites), f"{best(own).inverse_strength:g}", *cells)
+        top = best(own)
+        settings = (f"{top.inverse_strength:g}", str(top.tokens_min))
+        table.add_row(site_names(sites), *settings, *cells)
     lost = sum(not trial.converged for trial in trials)
     if lost:
         table.caption = f"{lost} of {len(trials)} fits did not converge, marked ~"
@@ -48,8 +57,8 @@ def heat_table(trials: Sequence[Trial], chosen: Trial | None = None) -> Table:
 def describe(trial: Trial) -> str:
     """A candidate in one line."""
     return (
-        f"{site_names(trial.sites)}, C={trial.inverse_strength:g}, {trial.aggregator}, "
-        f"AUROC {trial.auroc}"
+        f"{site_names(trial.sites)}, C={trial.inverse_strength:g}, {trial.aggregator} "
+        f"from token {trial.tokens_min} on, AUROC {trial.auroc}"
     )
 
 

@@ -78,6 +78,7 @@ class LocalEngine:
         self._vocabulary = int(loaded.model.get_input_embeddings().weight.shape[0])
         self._thread: threading.Thread | None = None
         self._stopping = False
+        self._over = False
         self._emptying: EngineFailure | None = None
         self._progress_at = time.monotonic()
         self.card = EngineCard(
@@ -131,7 +132,7 @@ class LocalEngine:
         scheduler, refusal = self._scheduler, self._scheduler.refusal
         age = time.monotonic() - self._progress_at if scheduler.busy else 0.0
         return EngineHealth(
-            alive=self._thread is not None and self._thread.is_alive() and not self._stopping,
+            alive=self._alive,
             last_step_age_seconds=age,
             running=len(scheduler.running) + len(scheduler.filling),
             waiting=scheduler.waiting,
@@ -144,7 +145,7 @@ class LocalEngine:
 
     async def drain(self, timeout_seconds: float) -> None:
         """Refuse new requests, let the rest finish, then fail what is left."""
-        if not self.health().alive:
+        if not self._alive:
             return
         self._scheduler.refuse(EngineFailure("draining", "the engine is draining"))
         if not await self._emptied(timeout_seconds):
@@ -159,11 +160,17 @@ class LocalEngine:
         if self._thread is not None:
             self._thread.join(_JOIN_SECONDS_MAX)
 
+    @property
+    def _alive(self) -> bool:
+        """Not once a stream was told otherwise, though the thread may take a moment to end."""
+        thread = self._thread
+        return thread is not None and thread.is_alive() and not (self._stopping or self._over)
+
     async def _emptied(self, timeout_seconds: float) -> bool:
         """Wait for the last answer's end."""
         until = time.monotonic() + timeout_seconds
         while self._scheduler.busy:
-            if time.monotonic() >= until or not self.health().alive:
+            if time.monotonic() >= until or not self._alive:
                 return False
             await asyncio.sleep(_POLL_SECONDS)
         return True
@@ -196,6 +203,7 @@ class LocalEngine:
             _LOG.critical("the engine died and fails all its streams", exc_info=error)
             failure = EngineFailure("engine_dead", f"{type(error).__name__}: {error}")
         finally:
+            self._over = True
             self._scheduler.refuse(failure)
             self._fail_all(failure)
 

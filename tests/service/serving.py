@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import httpx2
 import uvicorn
@@ -17,6 +18,8 @@ from service.app import create_app
 from service.engines.protocol import Engine
 from service.settings import Settings
 from service.store.review import ReviewStore
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,16 +42,18 @@ class Served:
         body = {"model": self.engine.card.model_name, "messages": [MESSAGE], **fields}
         return self.client.post("/v1/chat/completions", json=body)
 
-    def wait_for(self, name: str, value: float = 1.0, **labels: str) -> None:
-        """Wait until a counter stands at `value`: what ends after its client is not seen at once.
 
-        Raises:
-            AssertionError: it does not within ten seconds.
-        """
-        deadline = time.monotonic() + 10
-        while self.count(name, **labels) != value:
-            assert time.monotonic() < deadline, f"{name}{labels} is {self.count(name, **labels)}"
-            time.sleep(0.01)
+def eventually(look: Callable[[], T | None]) -> T:
+    """What `look` finds once it finds something; what ends after its client is not there at once.
+
+    Raises:
+        AssertionError: it found nothing within ten seconds.
+    """
+    deadline = time.monotonic() + 10
+    while not (found := look()):
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.01)
+    return found
 
 
 MESSAGE = {"role": "user", "content": "Did you water the plants?"}

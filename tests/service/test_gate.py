@@ -205,6 +205,20 @@ def test_a_flagged_answer_that_goes_on_is_whole_in_its_case(store: ReviewStore) 
     assert answer.receipt.decision == "flag"
 
 
+def test_a_flagged_answer_that_breaks_off_is_kept_as_far_as_it_was_read(
+    store: ReviewStore,
+) -> None:
+    """What left after the flag is what an auditor has to see, however the answer ended."""
+    steps = [*script(*WORDS, above=1)[:3], EngineFailure("engine_dead", "gone")]
+    desk = Desk(store, steps)
+
+    with pytest.raises(Withheld):
+        desk.answer(Action.FLAG)
+
+    assert desk.released == ["I", " took", " it"]
+    assert store.cases().cases[0].flag.answer_so_far == "I took it"
+
+
 def test_a_locked_database_withholds_the_token_that_needs_a_flag(
     store: ReviewStore, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from probing.errors import InvalidSpecification
 from probing.model import LoadedModel
 from tests.training.examples import pairs, write_lines
 from training.choices import parse_hook, parse_layers
+from training.cli import STRENGTHS, TOKENS_MIN
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +63,8 @@ def test_sweep_writes_its_table_as_json(model: str, here: Path) -> None:
 
     assert status == 0, output
     trials = json.loads((here / "var/sweep.json").read_text())["trials"]
-    assert len(trials) == 5 * 3 * 2, (
-        "four sites and all of them together, three Cs, two aggregators"
-    )
+    settings = len(STRENGTHS) * len(TOKENS_MIN)
+    assert len(trials) == 5 * 2 * settings, "four sites and all of them together, two aggregators"
     assert "1.attn_out" in output
 
 

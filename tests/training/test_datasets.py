@@ -11,7 +11,7 @@ import pytest
 from tests.training.examples import dataset, pairs, record, write_lines
 from training.datasets.bundled import NAMES, bundled, own, sets_of
 from training.datasets.load import load, load_class, load_many, require_no_leak
-from training.datasets.splits import grouped_folds, grouped_split
+from training.datasets.splits import families_suffice, grouped_folds, grouped_split
 from training.errors import (
     DatasetInvalid,
     DatasetUnreadable,
@@ -168,6 +168,12 @@ def test_folds_keep_situations_together_and_classes_alike(by_family: bool) -> No
         assert data.labels[test].mean() == 0.5
         assert len(test) == 20
     assert sorted(np.concatenate([test for _, test in folds])) == list(range(80))
+
+
+def test_families_are_held_out_where_there_are_enough() -> None:
+    """One family cannot be held out of itself: then situations are."""
+    assert families_suffice(dataset(40, families=5), 5)
+    assert not families_suffice(dataset(40, families=4), 5)
 
 
 def test_the_same_seed_splits_alike_and_another_does_not() -> None:

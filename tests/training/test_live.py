@@ -28,7 +28,7 @@ def test_all_examples_at_once_give_what_each_gives_live(text: str, tokens_min: i
     lengths = rng.integers(1, 15, size=40)
     scores = rng.normal(size=(lengths.sum(), 2 * spec.channels)).astype(np.float32)
 
-    live = live_statistics(spec, scores, lengths, tokens_min=tokens_min)
+    _, live = live_statistics(spec, scores, lengths, tokens_min=[20, tokens_min])
 
     served = probe(aggregator=text, tokens_min=tokens_min)
     streams = np.split(scores, np.cumsum(lengths)[:-1])
@@ -62,8 +62,8 @@ def test_peaks_come_from_the_monitors_own_replay() -> None:
 
     peaks = live_peaks(data, served)
 
-    quick = live_statistics(
-        served.aggregator, answer_scores(data, [served]), answer_lengths(data), tokens_min=3
+    (quick,) = live_statistics(
+        served.aggregator, answer_scores(data, [served]), answer_lengths(data), tokens_min=[3]
     )
     assert peaks.tolist() == quick.peaks[:, 0].tolist()
 

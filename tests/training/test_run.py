@@ -44,7 +44,7 @@ GRID = Grid(
     inverse_strengths=(0.01, 0.1),
     aggregators=(AggregatorSpec.parse("mean"), AggregatorSpec.parse("ema:0.2")),
     span=Span("response"),
-    tokens_min=4,
+    tokens_min=(4,),
 )
 
 

@@ -22,7 +22,7 @@ GRID = Grid(
     inverse_strengths=(0.01, 1.0),
     aggregators=(AggregatorSpec.parse("mean"), AggregatorSpec.parse("tail_concat:2")),
     span=Span("response"),
-    tokens_min=3,
+    tokens_min=(3,),
 )
 
 
@@ -83,7 +83,7 @@ def test_one_class_alone_is_refused() -> None:
     honest = collected(dataset(10).only("honest"))
 
     with pytest.raises(EmptyClass):
-        cross_validate(honest, GRID, folds=2, seed=0, console=QUIET)
+        cross_validate(honest, GRID, folds=2, seed=0, console=QUIET, by_family=False)
 
 
 def test_the_table_marks_what_was_chosen_and_what_did_not_converge() -> None:
@@ -109,6 +109,6 @@ def test_figures_are_of_examples_that_were_not_fitted_on() -> None:
     )
     noise = replace(data, dataset=replace(data.dataset, examples=examples))
 
-    trials = cross_validate(noise, GRID, folds=4, seed=0, console=QUIET)
+    trials = cross_validate(noise, GRID, folds=4, seed=0, console=QUIET, by_family=False)
 
     assert np.mean([t.auroc.value for t in trials]) < 0.65

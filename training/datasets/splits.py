@@ -54,6 +54,12 @@ def grouped_folds(
     return [(np.setdiff1d(everything, hand), np.array(sorted(hand))) for hand in hands]
 
 
+def families_suffice(dataset: Dataset, folds: int) -> bool:
+    """Whether there are enough families, of both classes, to hold whole ones out."""
+    families = {(example.family, example.label) for example in dataset}
+    return all(sum(label == own for _, own in families) >= folds for label in LABELS)
+
+
 def grouped_split(dataset: Dataset, share: float, *, seed: int) -> tuple[Dataset, Dataset]:
     """Two parts, the first of about `share` of the examples, both classes alike in each.
 

@@ -23,11 +23,13 @@ from service.store.opening import open_store
 from service.store.review import ReviewStore
 from tests.probing.examples import probe
 from tests.service.scripted import ScriptedEngine, script
-from tests.service.serving import MESSAGE, Served, serving
+from tests.service.serving import MESSAGE, Served, eventually, serving
 
 TRIPS_AT = 3
 """The probe of `live` crosses its threshold at this token of every answer."""
 LONG = {"temperature": 0, "max_tokens": 200}
+SHORT = {"temperature": 0, "max_tokens": 4}
+"""Without chance: a drawn end token would end an answer before it has trod the path tested."""
 
 
 def watched(loaded: LoadedModel) -> LocalEngine:
@@ -170,29 +172,38 @@ def test_a_stop_string_ends_the_answer_and_is_not_released(live: Served) -> None
 
 
 def test_a_stream_ends_with_usage_where_it_was_asked_for(live: Served) -> None:
-    response = live.chat(stream=True, stream_options={"include_usage": True}, max_tokens=4)
+    response = live.chat(stream=True, stream_options={"include_usage": True}, **SHORT)
 
     *chunks, last, done = events(response)
     assert all(chunk["usage"] is None for chunk in chunks)
     assert (last["choices"], last["usage"]["completion_tokens"], done) == ([], 4, "[DONE]")
 
 
-def test_a_client_that_leaves_frees_its_row_and_is_recorded(live: Served) -> None:
-    gone = {"route": "/v1/chat/completions", "outcome": "unscored", "reason": "client_disconnected"}
-    before = live.count("probewatch_answers_total", **gone)
-    body = {"model": "tiny", "messages": [{"role": "user", "content": "Go on."}], "stream": True}
+def test_a_client_that_leaves_ends_its_answer_within_two_tokens(store: ReviewStore) -> None:
+    """On the scripted engine, whose tokens come slowly enough to be counted."""
+    engine = ScriptedEngine(steps=script(*"abcdefghijklmnopqrstuvwxyz"), pause_seconds=0.2)
+    with serving(engine, store) as served:
+        request_id = leave_after_the_first_text(served, "scripted")
+        at_departure = engine.streams[0].handed_out
+        record = eventually(lambda: store.request(request_id))
 
-    with httpx2.stream(
-        "POST", f"{live.url}/v1/chat/completions", json={**body, **LONG}
-    ) as response:
+    assert engine.streams[0].handed_out <= at_departure + 2
+    assert (record.outcome, record.reason) == ("unscored", "client_disconnected")
+
+
+def test_a_client_that_leaves_frees_its_row_of_the_real_engine(live: Served) -> None:
+    leave_after_the_first_text(live, "tiny")
+
+    assert eventually(lambda: live.engine.health().running == 0)
+
+
+def leave_after_the_first_text(served: Served, model: str) -> str:
+    """Begin a stream and close the connection; returns the request's id."""
+    body = {"model": model, "messages": [MESSAGE], "stream": True, **LONG}
+    url = f"{served.url}/v1/chat/completions"
+    with httpx2.stream("POST", url, json=body, timeout=20) as response:
         next(response.iter_bytes())
-        request_id = response.headers["x-request-id"]
-
-    live.wait_for("probewatch_answers_total", before + 1, **gone)
-    record = live.client.get(f"/v1/monitor/requests/{request_id}")
-    if record.status_code == 200:
-        assert record.json()["tokens_scored"] < LONG["max_tokens"]
-    assert live.engine.health().running == 0
+        return str(response.headers["x-request-id"])
 
 
 @pytest.mark.parametrize("text", ["\ud800", "nul \0 here", "e\u0301 \U0001f9ff"])
@@ -201,6 +212,7 @@ def test_odd_but_legal_text_is_answered_and_kept_as_it_came(live: Served, text: 
     body = {
         "model": "tiny",
         "messages": [{"role": "user", "content": text}],
+        **SHORT,
         "moderation": {"model": "probewatch", "policy": {"output": {"mode": "block"}}},
     }
 
@@ -371,9 +383,8 @@ def test_a_failed_choice_ends_its_siblings(store: ReviewStore) -> None:
 
     with serving(OneFails(steps=script("a", "b", "c"), pause_seconds=0.05), store) as served:
         response = served.chat(n=3)
-        served.wait_for(
-            "probewatch_answers_total", 2.0, route="/v1/chat/completions", outcome="unscored",
-            reason="sibling_failed",
-        )  # fmt: skip
+        ended = {"route": "/v1/chat/completions", "outcome": "unscored"}
+        siblings = {**ended, "reason": "sibling_failed"}
+        assert eventually(lambda: served.count("probewatch_answers_total", **siblings) == 2)
 
     assert response.json()["error"]["code"] == "monitor_error"
