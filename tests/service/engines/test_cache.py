@@ -75,20 +75,46 @@ def test_rows_keep_their_own_tokens_through_joins_and_leaves(seed: int) -> None:
             assert_shows(step(cache, tokens), rows)
 
 
+NAN = float("nan")
+
+
+def joined(*rows: list[float]) -> RowCache:
+    """A cache that these rows joined one after another."""
+    cache = RowCache(LAYERS)
+    for row in rows:
+        cache.append(filled([row]), 1, len(row))
+    return cache
+
+
 def test_a_broken_row_leaves_nothing_behind_for_the_next() -> None:
     """Masked attention still multiplies by what is masked, and zero times NaN is NaN."""
-    cache = RowCache(LAYERS)
-    nan = float("nan")
-    cache.append(filled([[nan] * 9, [1.0] * 4]), 2, 9)
-    step(cache, [nan, 1.0])
-    cache.remove(0)
+    rows = [[1.0] * 20, [2.0] * 3]
+    cache = joined(rows[0], [NAN] * 15)
+    cache.remove(1)
+    cache.append(filled([rows[1]]), 1, 3)
+
+    assert_shows(step(cache, [1.0, 2.0]), [[1.0] * 21, [2.0] * 4])
+
+
+def test_columns_that_come_back_into_view_are_clean() -> None:
+    """A longer row that joins widens the view over what a broken one left in others' rows."""
+    cache = joined([1.0] * 5, [NAN] * 20)
+    cache.remove(1)
     cache.trim(5)
-    rows = [[1.0] * 5, [2.0] * 12, [3.0]]
-    cache.append(filled([rows[1], rows[2]]), 2, 12)
+    cache.append(filled([[2.0] * 3]), 1, 3)
+    cache.append(filled([[3.0] * 18]), 1, 18)
 
     shown = step(cache, [1.0, 2.0, 3.0])
 
-    assert_shows(shown, [[*row, row[0]] for row in rows])
+    assert_shows(shown, [[1.0] * 6, [2.0] * 4, [3.0] * 19])
+
+
+def test_the_row_that_takes_a_broken_ones_place_is_clean() -> None:
+    cache = joined([NAN] * 20, [1.0] * 5)
+    cache.remove(0)
+    cache.trim(5)
+
+    assert_shows(step(cache, [1.0]), [[1.0] * 6])
 
 
 def test_memory_follows_the_tokens_held() -> None:
