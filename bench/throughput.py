@@ -110,6 +110,7 @@ def _bridge_generate(bridge: Any, prompts: Prompts, tokens: int) -> Figures:
 
 def _bridge(model: Subject) -> Any:
     twin = model.twin()
+    twin.tokenizer.init_kwargs.setdefault("name_or_path", model.name)  # the bridge asks for it
     return TransformerBridge.boot_transformers(
         twin.provenance.path or "gpt2", hf_model=twin.model, tokenizer=twin.tokenizer, device="cpu"
     )
