@@ -93,8 +93,8 @@ class RowLayer(CacheLayerMixin):  # type: ignore[misc]
         self.values = values
 
     def release(self) -> None:
-        """Give the buffers back."""
-        del self.keys, self.values
+        """Give the buffers back; another thread may be asking for `bytes` at this moment."""
+        self.keys, self.values = self.keys.new_zeros(0), self.values.new_zeros(0)
         self.is_initialized = False
 
     def get_seq_length(self) -> int:

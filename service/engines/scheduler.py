@@ -30,7 +30,7 @@ class Limits:
     """Requests that wait for a row; more are refused."""
     chunk_tokens: int = 256
     """Prompt tokens that are read between two steps, so that running answers wait no longer."""
-    idle_chunk_tokens: int = 2048
+    idle_chunk_tokens: int = 1024
     """The same while no answer is running."""
 
 

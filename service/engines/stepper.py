@@ -114,26 +114,29 @@ class Stepper:
             self._prefill = None
             return
         began = perf_counter()
-        if self._prefill is None:
+        prefill = self._prefill
+        if prefill is None:
             prompts = [answer.request.prompt_ids for answer in filling]
-            self._prefill = Prefill(self._reader.loaded.model, prompts)
+            prefill = self._prefill = Prefill(self._reader.loaded.model, prompts)
         limits = scheduler.limits
         chunk = limits.chunk_tokens if scheduler.running else limits.idle_chunk_tokens
-        before = self._prefill.tokens_read
-        output = self._prefill.advance(self._reader, chunk)
+        before = prefill.tokens_read
+        output = prefill.advance(self._reader, chunk)
         self.counters.prefill_chunks += 1
-        self.counters.prefill_tokens += self._prefill.tokens_read - before
+        self.counters.prefill_tokens += prefill.tokens_read - before
         if output is not None:
-            self._begin(filling, last_logits(output, len(filling)))
+            self._begin(prefill, last_logits(output, len(filling)))
+            self._prefill = None
         self.counters.prefill_seconds += perf_counter() - began
 
-    def _begin(self, answers: list[Answer], logits: Float[Tensor, "rows vocabulary"]) -> None:
+    def _begin(self, prefill: Prefill, logits: Float[Tensor, "rows vocabulary"]) -> None:
         """Sample everyone's first token and let them join the batch."""
+        answers = self._scheduler.filling
         tokens, sound = _sampler(answers, self._device).choose(
             logits, [answer.uniforms.next() for answer in answers]
         )
         first = len(self._scheduler.running)
-        self._batch.join(self._prefill_done())
+        self._batch.join(prefill)
         self._scheduler.join()
         ended = []
         for row, answer in enumerate(answers, first):
@@ -148,11 +151,6 @@ class Stepper:
                 self._take(answer, token)
         self._drop(self._scheduler.leave(ended))
         self._changed()
-
-    def _prefill_done(self) -> Prefill:
-        prefill, self._prefill = self._prefill, None
-        assert prefill is not None
-        return prefill
 
     def _step(self) -> None:
         """Read one token of every row, score it, judge it, sample the next."""

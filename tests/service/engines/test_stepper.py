@@ -10,6 +10,8 @@ import torch
 
 from probing.errors import ScoreShapeMismatch, SiteDidNotFire
 from probing.model import LoadedModel, load_model
+from service.engines import stepper
+from service.engines.batch import last_logits
 from service.engines.scheduler import Limits
 from tests.models import BUILDERS
 from tests.service.engines.serving import (
@@ -134,6 +136,31 @@ def test_a_score_that_is_no_number_ends_its_own_stream_only(lively: Tiny, value:
     for shelf, n in ((shelves[0], 20), (shelves[2], 9)):
         assert tokens_of(shelf.steps) == greedy(loaded, prompt(n), 12)
         assert np.isfinite([step.scores for step in shelf.steps]).all()
+
+
+@pytest.mark.parametrize("already", [0, 2])
+def test_logits_that_are_no_number_end_their_own_stream_only(
+    lively: Tiny, monkeypatch: pytest.MonkeyPatch, already: int
+) -> None:
+    """What was read before is scored and stands; what would be chosen next means nothing."""
+    loaded = lively("gpt2")
+    with by_hand(loaded) as engine:
+        broken, other = (engine.submit(ask(prompt(n), 12)) for n in (20, 14))
+        engine.beat(already)
+
+        def first_row_broken(*args: object) -> torch.Tensor:
+            monkeypatch.undo()
+            logits = last_logits(*args).clone()
+            logits[0] = float("nan")
+            return logits
+
+        monkeypatch.setattr(stepper, "last_logits", first_row_broken)
+        engine.finish()
+
+    assert len(broken.steps) == (already + 1 if already else 0)
+    assert broken.failure is not None
+    assert broken.failure.code == "monitor_error"
+    assert tokens_of(other.steps) == greedy(loaded, prompt(14), 12)
 
 
 def test_a_prompt_that_breaks_the_model_breaks_no_other_stream(tiny: Tiny) -> None:
