@@ -2,10 +2,14 @@
 
 Training and service share it, so an exchange that was written down is read as the
 same tokens as one that is generated: first the prompt's ids, then the answer's.
+
+Only the template writes special tokens. Where a message spells one, it is read as the
+letters it consists of: else a user could end their turn and begin the assistant's.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +29,10 @@ PLAIN_TEMPLATE = (
     "{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
 )
 """What a model without a chat template is shown; its answers begin with a space."""
+
+_CUT = "\ufdd0"
+"""Between two pieces of text that are tokenized apart. Unicode leaves this code point to
+programs; in a message it is replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +87,22 @@ def render_exchange(tokenizer: Tokenizer, messages: Sequence[Message]) -> Render
     answer = _answer_text(tokenizer, messages, prompt)
     together = _encode(tokenizer, prompt + answer)
     if together[: len(prompt_ids)] != prompt_ids:
-        together = prompt_ids + list(tokenizer(answer, add_special_tokens=False)["input_ids"])
+        together = prompt_ids + _pieces(tokenizer, answer)
     return Rendered(tuple(together), len(prompt_ids))
 
 
 def _answer_text(tokenizer: Tokenizer, messages: Sequence[Message], prompt: str) -> str:
     """The answer as the template writes it, with leading space and without the end of turn."""
-    content = encodable(messages[-1]["content"]).strip()
+    content = _inert(tokenizer, messages[-1]["content"]).strip()
     whole = _apply(tokenizer, messages, generation=False)
     rest = whole[len(prompt) :] if whole.startswith(prompt) else content
     return rest[: rest.find(content) + len(content)] if content in rest else content
 
 
 def _apply(tokenizer: Tokenizer, messages: Sequence[Message], *, generation: bool) -> str:
-    clean = [{key: encodable(value) for key, value in message.items()} for message in messages]
+    clean = [
+        {key: _inert(tokenizer, value) for key, value in message.items()} for message in messages
+    ]
     try:
         return str(
             tokenizer.apply_chat_template(
@@ -106,7 +116,25 @@ def _apply(tokenizer: Tokenizer, messages: Sequence[Message], *, generation: boo
         raise TemplateError(str(error) or type(error).__name__) from error
 
 
+def _inert(tokenizer: Tokenizer, text: str) -> str:
+    """The text with a cut inside everything that the tokenizer would take for a special token."""
+    text = encodable(text).replace(_CUT, "\ufffd")
+    special = [t.content for t in tokenizer.added_tokens_decoder.values() if t.special]
+    if not any(token in text for token in special):
+        return text
+    begins = re.compile(rf"(?=(?:{'|'.join(map(re.escape, special))}))(.)", re.DOTALL)
+    return begins.sub(rf"\1{_CUT}", text)
+
+
 def _encode(tokenizer: Tokenizer, text: str) -> list[int]:
     """A template of the tokenizer's own writes the special tokens; `PLAIN_TEMPLATE` does not."""
+    first, cut, rest = text.partition(_CUT)
     own = tokenizer.chat_template is None
-    return list(tokenizer(text, add_special_tokens=own)["input_ids"])
+    ids = list(tokenizer(first, add_special_tokens=own)["input_ids"])
+    return ids + _pieces(tokenizer, rest) if cut else ids
+
+
+def _pieces(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Token ids of text that stands behind other text, piece by piece."""
+    pieces = tokenizer(text.split(_CUT), add_special_tokens=False)["input_ids"]
+    return [token for piece in pieces for token in piece]
