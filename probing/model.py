@@ -46,6 +46,10 @@ _UNHASHED = (
 )
 """Configuration that says where a model lies or how it is run, not what it computes."""
 
+_CONTEXT_NAMES = ("max_position_embeddings", "seq_length", "max_seq_len", "n_positions")
+"""What configurations call the tokens of a context: most, BLOOM, MPT, GPT-2."""
+HUB_TIMEOUT_SECONDS = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Tap:
@@ -162,7 +166,7 @@ def load_model(
             attention=str(getattr(model.config, "_attn_implementation", None)),
         ),
         sites=map_sites(model),
-        context=_context(model.config),
+        context=_context(name, model.config),
         end_ids=_end_ids(model, tokenizer),
         device=torch.device(device),
     )
@@ -243,17 +247,55 @@ def _block_names(model: Any, architecture: str) -> tuple[dict[str, str], bool]:
 def _from_files(
     place: str, dtype: torch.dtype, revision: str | None, tokenizer: Tokenizer | None
 ) -> tuple[Any, Tokenizer]:
+    """The model and its tokenizer from a directory or the cache, or else from the hub.
+
+    What the cache holds is taken as it is, so that a loaded model does not change and no
+    network is waited for; the hub is asked once, before its own client would ask for 30 s.
+    """
+    if Path(place).is_dir():
+        return _read(place, dtype, revision, tokenizer, local=True)
+    try:
+        return _read(place, dtype, revision, tokenizer, local=True)
+    except OSError:
+        _require_on_hub(place, revision)
+        return _read(place, dtype, revision, tokenizer, local=False)
+
+
+def _require_on_hub(place: str, revision: str | None) -> None:
+    """Ask the hub for a model's configuration, once and with little patience."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    try:
+        url = hf_hub_url(place, "config.json", revision=revision)
+        get_hf_file_metadata(url, timeout=HUB_TIMEOUT_SECONDS)
+    except Exception as error:  # its client's errors have no ancestor of their own
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise ModelUnavailable(
+            place, f"no such directory, not in the local cache, and not from the hub ({reason})"
+        ) from error
+
+
+def _read(
+    place: str,
+    dtype: torch.dtype,
+    revision: str | None,
+    tokenizer: Tokenizer | None,
+    *,
+    local: bool,
+) -> tuple[Any, Tokenizer]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model, report = AutoModelForCausalLM.from_pretrained(
-        place, dtype=dtype, revision=revision, output_loading_info=True
+        place, dtype=dtype, revision=revision, output_loading_info=True, local_files_only=local
     )
     absent = [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]
     if absent:
         raise ModelUnavailable(
             place, f"{len(absent)} tensors are missing or misshapen, the first is {absent[0]}"
         )
-    return model, tokenizer or AutoTokenizer.from_pretrained(place, revision=revision)
+    if tokenizer is None:
+        tokenizer = AutoTokenizer.from_pretrained(place, revision=revision, local_files_only=local)
+    return model, tokenizer
 
 
 @contextmanager
@@ -263,7 +305,14 @@ def _explained(name: str) -> Iterator[None]:
 
     try:
         yield
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        KeyError,
+        AssertionError,
+        SafetensorError,
+    ) as error:  # torch asserts that it was built for the device
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelUnavailable(name, lines[0].rstrip(".")) from error
 
@@ -311,9 +360,19 @@ def _tokenizer_digest(tokenizer: Tokenizer) -> str:
     return digest_of(state)
 
 
-def _context(config: Any) -> int:
+def _context(name: str, config: Any) -> int:
+    """Tokens that the configuration promises; older ones call it otherwise.
+
+    Raises:
+        ModelUnavailable: none of the names is there, so nobody knows when a text is too long.
+    """
     text = config.get_text_config()
-    return int(text.max_position_embeddings)
+    for key in _CONTEXT_NAMES:
+        tokens = getattr(text, key, None)
+        if isinstance(tokens, int) and tokens > 0:
+            return tokens
+    reason = f"its configuration has none of {', '.join(_CONTEXT_NAMES)}; add one to config.json"
+    raise ModelUnavailable(name, reason)
 
 
 def _end_ids(model: Any, tokenizer: Tokenizer) -> frozenset[int]:

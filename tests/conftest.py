@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import psycopg
 import pytest
@@ -17,7 +19,37 @@ from probing.model import BUNDLED_PATH, LoadedModel, load_model
 from tests.models import BUILDERS
 from tests.postgres import PostgresServer, start_postgres
 
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+pytest_plugins = ("pytester",)
+
 ASSETS = os.environ.get("PROBEWATCH_TEST_ASSETS")
+EXCUSES = ("PROBEWATCH_TEST_ASSETS is not set", "root may write", "a small disk can")
+"""What begins the reason of a skip that no installation would cure."""
+
+
+def _require(report: Report) -> Report:
+    """With REQUIRE_ALL, which .ci/run sets, a test that was left out is a failure."""
+    if not os.environ.get("REQUIRE_ALL") or not report.skipped or hasattr(report, "wasxfail"):
+        return report
+    *_, told = report.longrepr if isinstance(report.longrepr, tuple) else (report.longrepr,)
+    reason = str(told).removeprefix("Skipped: ")
+    if not reason.startswith(EXCUSES):
+        report.outcome = "failed"
+        report.longrepr = f"REQUIRE_ALL is set, and this was skipped: {reason}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A skip of one test, by a marker, a fixture or in its body."""
+    return _require((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """A skip of a whole file, as by `importorskip`."""
+    return _require((yield))
 
 
 @pytest.fixture(scope="session")
@@ -55,10 +87,18 @@ def magpie() -> LoadedModel:
 
 @pytest.fixture(scope="session")
 def assets() -> Path:
-    """The folder of real public models and texts; tests that need it skip where it is absent."""
+    """The folder of real public models and texts; tests that need it skip where none is named."""
     if not ASSETS:
         pytest.skip("PROBEWATCH_TEST_ASSETS is not set: real public models are not at hand")
+    if not (Path(ASSETS) / "models").is_dir():
+        pytest.fail(f"PROBEWATCH_TEST_ASSETS is {ASSETS}, where no folder models lies")
     return Path(ASSETS)
+
+
+@pytest.fixture(scope="session")
+def real(assets: Path) -> Callable[[str], LoadedModel]:
+    """`real("stories260k")`: a public model from the asset folder, loaded once."""
+    return cache(lambda name: load_model(assets / "models" / name))
 
 
 @pytest.fixture(scope="session")

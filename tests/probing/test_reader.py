@@ -49,11 +49,12 @@ def test_a_site_that_does_not_fire_is_an_error_and_never_a_zero(tiny: Tiny) -> N
             reader.forward(Inputs(input_ids=IDS))
 
 
-def test_a_site_that_fires_twice_is_an_error(tiny: Tiny) -> None:
+def test_a_site_that_fires_twice_is_an_error(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = tiny("gpt2")
+    first, second, _ = loaded.model.transformer.h
     taps = dict(loaded.sites.taps)
-    taps[SITE] = Tap(loaded.model.transformer.h[0].mlp.act, "output")
-    loaded.model.transformer.h[1].mlp.act = loaded.model.transformer.h[0].mlp.act
+    taps[SITE] = Tap(first.mlp.act, "output")
+    monkeypatch.setitem(second.mlp._modules, "act", first.mlp.act)
     astray = replace(loaded, sites=replace(loaded.sites, taps=taps))
 
     with Reader(astray, [SITE]) as reader:  # noqa: SIM117
@@ -71,6 +72,44 @@ def test_a_sublayer_whose_output_is_not_what_enters_the_stream_is_refused(tiny: 
 
     with pytest.raises(SitesDoNotAdd):
         Reader(astray, [site]).__enter__()
+
+
+@pytest.mark.parametrize("failure", ["does not add", "breaks"])
+def test_a_reader_that_refuses_to_begin_leaves_no_hook_behind(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, failure: str
+) -> None:
+    """Left behind, a hook would keep every later reading of the model alive, unseen."""
+    loaded = tiny("gemma2")
+    attention = loaded.model.model.layers[0].self_attn
+    taps = dict(loaded.sites.taps)
+    if failure == "does not add":
+        taps[Site(0, "hook_attn_out")] = Tap(attention, "output")
+    else:
+        monkeypatch.setattr(attention, "forward", lambda *args, **named: 1 / 0)
+    astray = replace(loaded, sites=replace(loaded.sites, taps=taps))
+    before = hooks_of(loaded)
+
+    with pytest.raises((SitesDoNotAdd, ZeroDivisionError)):
+        Reader(astray, astray.sites.all_sites()).__enter__()
+
+    assert hooks_of(loaded) == before
+
+
+def test_no_hook_is_left_behind_when_the_block_fails(tiny: Tiny) -> None:
+    loaded = tiny("gpt2")
+    before = hooks_of(loaded)
+
+    with pytest.raises(KeyError), Reader(loaded, loaded.sites.all_sites()):
+        raise KeyError
+
+    assert hooks_of(loaded) == before
+
+
+def test_a_reader_can_be_entered_again(tiny: Tiny) -> None:
+    reader = Reader(tiny("gpt2"), [SITE])
+    for _ in range(2):
+        with reader:
+            assert reader.forward(Inputs(input_ids=IDS)).readings[SITE].shape == (2, 4, 64)
 
 
 def test_the_bank_scores_every_probe_as_it_would_alone(tiny: Tiny) -> None:

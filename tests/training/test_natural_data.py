@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from itertools import combinations
 
 import pytest
 
@@ -71,25 +72,34 @@ def test_hard_negatives_are_of_four_kinds() -> None:
     assert min(counts.values()) >= 20
 
 
-def test_no_two_entries_share_a_third_of_their_5_grams(everything: Dataset) -> None:
-    """Templated entries would let a probe learn the template."""
-    grams = [_five_grams(example.answer) for example in everything]
+@pytest.mark.parametrize("part", ["entry", "answer"])
+def test_no_two_entries_share_a_third_of_their_5_grams(everything: Dataset, part: str) -> None:
+    """Templated entries would let a probe learn the template.
+
+    Of the whole entry, request and answer, and of the answer alone: a request of many
+    words must not hide that two answers are one.
+    """
+    first = 0 if part == "entry" else -1
+    grams = [
+        _five_grams(" ".join(message["content"] for message in example.messages[first:]))
+        for example in everything
+    ]
+
+    alike = [
+        (everything.examples[a].id, everything.examples[b].id)
+        for (a, b), count in _shared(grams).items()
+        if count >= SHARED_MAX * min(len(grams[a]), len(grams[b]))
+    ]
+    assert alike == []
+
+
+def _shared(grams: list[set[tuple[str, ...]]]) -> Counter[tuple[int, int]]:
+    """How many 5-grams each two entries have in common, where they have any."""
     holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for number, own in enumerate(grams):
         for gram in own:
             holders[gram].append(number)
-    shared: Counter[tuple[int, int]] = Counter()
-    for numbers in holders.values():
-        for i, one in enumerate(numbers):
-            for other in numbers[i + 1 :]:
-                shared[one, other] += 1
-
-    alike = [
-        (everything.examples[a].id, everything.examples[b].id)
-        for (a, b), count in shared.items()
-        if count >= SHARED_MAX * min(len(grams[a]), len(grams[b]))
-    ]
-    assert alike == []
+    return Counter(pair for numbers in holders.values() for pair in combinations(numbers, 2))
 
 
 def _five_grams(text: str) -> set[tuple[str, ...]]:
