@@ -21,17 +21,24 @@ from probing.probe import Role
 StoreOption = Annotated[Path, typer.Option("--store", help="Directory of published probes.")]
 FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 """The card's block for machines."""
+BEGINS = "begins as: the store's alias, which seeds an empty database and changes no other"
 SHOWN_ROLES: tuple[Role, ...] = ("champion", "challenger")
 
 
 def list_probes(store: StoreOption = DEFAULT_ROOT) -> None:
-    """List every published version with its sites, threshold and measured rate."""
+    """List every published version with its sites, threshold and measured rate.
+
+    "begins as" is the store's alias: what a service begins with whose database is empty. What a
+    running database has decided since is not in the store; `probewatch probes promote` changes it.
+    """
     probes, console = ProbeStore(store), Console()
     refs = probes.list()
     if not refs:
         console.print(f"no probes in {store}; `probewatch train --store {store}` publishes one")
         return
-    table = Table(Column("probe", no_wrap=True), "alias", "model", "reads", "false alarms")
+    table = Table(Column("probe", no_wrap=True), "begins as", "model", "reads", "false alarms")
+    table.caption = BEGINS
+    table.caption_justify = "left"
     for ref in refs:
         table.add_row(*_row(probes, ref))
     console.print(table)

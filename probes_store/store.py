@@ -25,6 +25,7 @@ from probes_store.decode import Undecodable
 from probes_store.draft import GOLDEN, MANIFEST, MANIFEST_HASH, PROBE, Artifact, Draft
 from probes_store.errors import (
     ArtifactDamaged,
+    DraftRefused,
     InvalidReference,
     ProbeNotFound,
     StoreUnreadable,
@@ -88,15 +89,7 @@ class ProbeStore:
         """
         ref = self.resolve(ref)
         with _explained_damage(ref, self._home(ref)):
-            files = _verified(self._home(ref), ref)
-            golden = golden_from_bytes(files.bytes[GOLDEN], files.manifest.channels)
-            return Artifact(
-                ref=ref,
-                probe=probe_from_bytes(files.bytes[PROBE], files.manifest),
-                manifest=files.manifest,
-                golden=golden,
-                digest=files.digest,
-            )
+            return _decoded(_verified(_folder(self._home(ref), ref), ref), ref)
 
     def manifest(self, ref: Ref) -> Manifest:
         """What is known of a version, verified as in `load`."""
@@ -113,13 +106,16 @@ class ProbeStore:
     def publish(self, draft: Draft) -> Ref:
         """Write a new version; it appears whole or not at all, and never changes again.
 
+        What was written is loaded before it gets its number: a version that nobody can
+        load would stay for ever.
+
         Raises:
-            DraftRefused: the draft is not coherent.
+            DraftRefused: the draft is not coherent, or `load` would refuse it.
             StoreUnwritable: a full disk or a read-only directory; nothing was published.
         """
-        contents = draft.contents()
         name = Ref(draft.probe.name).name
-        with _explained_writing(self.root):
+        with _explained_writing(self.root), _refused_drafts(name):
+            contents = draft.contents()
             self.root.mkdir(parents=True, exist_ok=True)
             incoming = Path(tempfile.mkdtemp(prefix=INCOMING, dir=self.root))
             try:
@@ -166,7 +162,7 @@ class ProbeStore:
     def _files(self, ref: Ref) -> _Files:
         ref = self.resolve(ref)
         with _explained_damage(ref, self._home(ref)):
-            return _verified(self._home(ref), ref)
+            return _verified(_folder(self._home(ref), ref), ref)
 
     def _home(self, ref: Ref) -> Path:
         """The root that a version lies under; the store's own hides a shipped one."""
@@ -187,6 +183,7 @@ class ProbeStore:
                 (incoming / file).unlink(missing_ok=True)
                 write_durably(incoming / file, data)
             sync_directory(incoming)
+            _decoded(_verified(incoming, ref), ref)
             try:
                 incoming.rename(home / str(ref.version))
             except OSError as error:
@@ -206,11 +203,28 @@ class _Files:
     digest: str
 
 
-def _verified(root: Path, ref: Ref) -> _Files:
-    """Hash the manifest, then read it, then hash everything that it names."""
+def _folder(root: Path, ref: Ref) -> Path:
+    """Where a version lies; neither it nor its name's directory may be a link."""
     folder = root / ref.name / str(ref.version)
     require_directory(folder.parent)
     require_directory(folder)
+    return folder
+
+
+def _decoded(files: _Files, ref: Ref) -> Artifact:
+    """What is served, from files that were hashed."""
+    golden = golden_from_bytes(files.bytes[GOLDEN], files.manifest.channels)
+    return Artifact(
+        ref=ref,
+        probe=probe_from_bytes(files.bytes[PROBE], files.manifest),
+        manifest=files.manifest,
+        golden=golden,
+        digest=files.digest,
+    )
+
+
+def _verified(folder: Path, ref: Ref) -> _Files:
+    """Hash the manifest, then read it, then hash everything that it names."""
     data = read_regular(folder / MANIFEST)
     if read_regular(folder / MANIFEST_HASH) != _hash_line(data):
         raise Undecodable(f"{MANIFEST} has other bytes than {MANIFEST_HASH} says")
@@ -280,6 +294,15 @@ def _explained_damage(ref: Ref, root: Path) -> Iterator[None]:
         raise ArtifactDamaged(str(ref), str(root), f"{missing} is missing") from error
     except OSError as error:
         raise StoreUnreadable(str(root), error.strerror or str(error)) from error
+
+
+@contextmanager
+def _refused_drafts(name: str) -> Iterator[None]:
+    """Whatever keeps a draft from being written or loaded again is the draft's fault."""
+    try:
+        yield
+    except (Undecodable, ValueError) as error:
+        raise DraftRefused(name, f"it could not be loaded again ({error})") from error
 
 
 @contextmanager

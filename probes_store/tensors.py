@@ -86,7 +86,7 @@ def golden_from_bytes(data: bytes, channels: int) -> Golden:
     ids, scores = [], []
     for number in range(SEQUENCES):
         sequence, expected = tensors.get(f"tokens.{number}"), tensors.get(f"scores.{number}")
-        if sequence is None or expected is None or sequence.dtype != np.int64:
+        if sequence is None or expected is None or sequence.dtype != np.int64 or not sequence.size:
             raise Undecodable(f"golden.safetensors: sequence {number} is incomplete")
         if expected.shape != (len(sequence), channels) or not np.isfinite(expected).all():
             raise Undecodable(f"golden.safetensors: scores of sequence {number} do not fit it")

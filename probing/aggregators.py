@@ -26,6 +26,10 @@ Scores = Float[NDArray[np.float32], "streams channels"]
 Rows = Int[NDArray[np.intp], " streams"]
 Statistics = Float[NDArray[np.float32], "streams probes"]
 
+_WEIGHT = re.compile(r"0?\.[0-9]+|1(\.0*)?")
+_COUNT = re.compile(r"[1-9][0-9]{0,6}")
+"""Up to 9,999,999: no answer is longer, and a double holds it exactly."""
+
 
 @dataclass(frozen=True, slots=True)
 class AggregatorSpec:
@@ -44,16 +48,24 @@ class AggregatorSpec:
         Raises:
             InvalidSpecification: an unknown kind, or a parameter outside its range.
         """
-        kind, _, value = text.partition(":")
+        kind, colon, written = text.partition(":")
         known = _KINDS.get(kind)
-        if known is None or known.takes_value != bool(value):
+        if known is None or known.takes_value != bool(colon):
             raise InvalidSpecification("aggregator", text, EXPECTED)
-        if value and not re.fullmatch(r"0?\.\d+|1(\.0*)?" if kind == "ema" else r"[1-9]\d*", value):
+        if not known.takes_value:
+            return cls(kind)
+        form = _WEIGHT if kind == "ema" else _COUNT
+        value = float(written) if form.fullmatch(written) else 0.0
+        if not value:
             raise InvalidSpecification("aggregator", text, EXPECTED)
-        return cls(kind, float(value or 0))
+        return cls(kind, value)
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.value:g}" if self.value else self.kind
+        """What `parse` reads, digit by digit: a manifest must not hold another aggregator."""
+        if not self.value:
+            return self.kind
+        exact = np.format_float_positional(self.value, trim="-")
+        return f"{self.kind}:{exact}"
 
     @property
     def channels(self) -> int:
@@ -264,7 +276,7 @@ _KINDS: dict[str, type[Aggregator]] = {
     "tail_concat": TailConcat,
 }
 EXPECTED = "mean, max, last, ema:WEIGHT in (0, 1], or rolling_max, topk_mean, tail_mean, " + (
-    "tail_concat with :COUNT of at least 1"
+    "tail_concat with :COUNT from 1 to 9999999"
 )
 
 

@@ -159,6 +159,20 @@ class ScoreShapeMismatch(ProbingError):
         self.expected, self.found = expected, found
 
 
+class DuplicateProbe(ProbingError):
+    """Two probes of a set would be told apart by nothing, so one would hide what the other says."""
+
+    code = "duplicate_probe"
+
+    def __init__(self, names: Sequence[str]) -> None:
+        twice = sorted({name for name in names if list(names).count(name) > 1})
+        super().__init__(
+            f"{_shortened(twice)} stands in the probe set more than once; "
+            "give each role a version of its own"
+        )
+        self.names = names
+
+
 class PromptTooLong(ProbingError):
     """A prompt leaves no room for an answer in the model's context."""
 

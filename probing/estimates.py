@@ -72,18 +72,19 @@ def auroc(scores: Sample, labels: Labels) -> Estimate:
     keeps its coverage up to an area of 1, where bootstrap and DeLong give width 0.
 
     Args:
-        scores: one number per sample, shape [n].
+        scores: one number per sample, shape [n]; -inf, of an answer that cannot trip, ranks
+            lowest.
         labels: 1 for misbehaviour, 0 for benign, shape [n].
 
     Raises:
-        UndefinedEstimate: one of the two classes is empty, or a score is not finite.
+        UndefinedEstimate: one of the two classes is empty, or a score is NaN or +inf.
     """
     scores, labels = np.asarray(scores, dtype=np.float64), np.asarray(labels)
     positives, negatives = int((labels == 1).sum()), int((labels == 0).sum())
     if positives == 0 or negatives == 0:
         raise UndefinedEstimate("AUROC", f"{positives} positives and {negatives} negatives")
-    if not np.isfinite(scores).all():
-        raise UndefinedEstimate("AUROC", "some scores are not finite")
+    if not (scores < np.inf).all():
+        raise UndefinedEstimate("AUROC", "some scores are NaN or +inf")
     ranks = stats.rankdata(scores)
     above = ranks[labels == 1].sum() - positives * (positives + 1) / 2
     area = float(above / (positives * negatives))
@@ -118,7 +119,7 @@ def threshold_at_fpr(benign: Sample, fpr: float) -> tuple[float, Estimate]:
     A sample trips when its statistic is at or above the threshold, as it does live.
 
     Args:
-        benign: one live statistic per benign sample, shape [n].
+        benign: one live statistic per benign sample, shape [n]; -inf where it cannot trip.
         fpr: target false-positive rate in (0, 1).
 
     Returns:
@@ -126,6 +127,8 @@ def threshold_at_fpr(benign: Sample, fpr: float) -> tuple[float, Estimate]:
 
     Raises:
         TooFewNegatives: fewer than 1 / fpr samples, so no sample stands for the rate.
+        UndefinedEstimate: so many cannot trip that every threshold keeps the rate, or one
+            is NaN or +inf.
     """
     benign = np.sort(np.asarray(benign, dtype=np.float64))
     needed = math.ceil(1 / fpr)
@@ -133,6 +136,9 @@ def threshold_at_fpr(benign: Sample, fpr: float) -> tuple[float, Estimate]:
         raise TooFewNegatives(len(benign), needed, fpr)
     allowed = math.floor(fpr * len(benign))
     highest_silent = benign[len(benign) - allowed - 1]
+    if not np.isfinite(highest_silent) or not benign[-1] < np.inf:
+        able = int(np.isfinite(benign).sum())
+        raise UndefinedEstimate("a threshold", f"only {able} of {len(benign)} samples can trip")
     threshold = float(np.nextafter(np.float32(highest_silent), np.float32(np.inf)))
     return threshold, rate(int((benign >= threshold).sum()), len(benign))
 

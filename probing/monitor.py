@@ -45,8 +45,8 @@ class Replay:
     peak: float
     """The live statistic: the highest value from the `tokens_min`th token on.
 
-    An answer that ends before that counts with its last value: it can't trip
-    live, and it must not become NaN or vanish from a calibration.
+    -inf for an answer that ends before: it cannot trip, so it stands below every
+    threshold and still counts as an answer; docs/decisions/0004.
     """
     tripped_at: int | None
     """Token, from 0, at which it would have tripped."""
@@ -158,7 +158,8 @@ def replay(probe: Probe, scores: Float[NDArray[np.float32], "tokens channels"]) 
 
 def live_statistic(statistics: Float[NDArray[np.float32], " tokens"], tokens_min: int) -> float:
     """The number that thresholds are calibrated on; see `Replay.peak`."""
-    return float(statistics[min(max(tokens_min, 1), len(statistics)) - 1 :].max())
+    counted = statistics[max(tokens_min, 1) - 1 :]
+    return float(counted.max()) if len(counted) else -np.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,8 +94,16 @@ class ProbeSet:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Their names, in scoring order."""
-        return tuple(probe.name for probe in self.probes)
+        """What each is called in results, in scoring order.
+
+        The first probe of a name goes by that name, further versions by `name@version`: a
+        challenger is most often the champion's next version.
+        """
+        names: list[str] = []
+        for probe in self.probes:
+            taken = probe.name in names
+            names.append(f"{probe.name}@{probe.version}" if taken else probe.name)
+        return tuple(names)
 
     @property
     def sites(self) -> tuple[Site, ...]:

@@ -117,13 +117,20 @@ def _apply(tokenizer: Tokenizer, messages: Sequence[Message], *, generation: boo
 
 
 def _inert(tokenizer: Tokenizer, text: str) -> str:
-    """The text with a cut inside everything that the tokenizer would take for a special token."""
+    """The text with a cut inside everything that would be taken for one of the template's marks."""
     text = encodable(text).replace(_CUT, "\ufffd")
-    special = [t.content for t in tokenizer.added_tokens_decoder.values() if t.special]
-    if not any(token in text for token in special):
+    marks = _marks(tokenizer)
+    if not any(mark in text for mark in marks):
         return text
-    begins = re.compile(rf"(?=(?:{'|'.join(map(re.escape, special))}))(.)", re.DOTALL)
+    begins = re.compile(rf"(?=(?:{'|'.join(map(re.escape, marks))}))(.)", re.DOTALL)
     return begins.sub(rf"\1{_CUT}", text)
+
+
+def _marks(tokenizer: Tokenizer) -> list[str]:
+    """Special tokens, and those that the template writes though nobody declared them special."""
+    template = template_of(tokenizer)
+    added = [(token.content, token.special) for token in tokenizer.added_tokens_decoder.values()]
+    return [text for text, special in added if special or (text in template and text.strip())]
 
 
 def _encode(tokenizer: Tokenizer, text: str) -> list[int]:

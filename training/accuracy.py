@@ -17,13 +17,15 @@ from rich.table import Table
 from probing.aggregators import AggregatorSpec
 from probing.errors import InvalidSpecification
 from probing.estimates import Estimate, auroc, rate
+from probing.probe import Probe
 from probing.spec import Site, Span
 from training.collect import Collected
 from training.datasets.splits import require_both_classes
-from training.fit import as_probe, fit, solver_warnings_silenced
-from training.pool import pool, pooling_for
+from training.fit import Fit, as_probe, fit, solver_warnings_silenced
+from training.pool import Pooling, pool, pooling_for
 from training.progress import progress
 from training.score import live_peaks
+from training.sweep import require_strengths
 from training.tables import area, share, site_names
 
 
@@ -77,29 +79,36 @@ def aggregator_for(span: Span, how: str) -> AggregatorSpec:
 
 def accuracy_by_layer(
     train: Collected,
-    test: Collected,
+    tests: Sequence[Collected],
     *,
     sites: Sequence[Site],
     span: Span,
     aggregator: AggregatorSpec,
     inverse_strength: float,
     console: Console,
-) -> list[LayerRow]:
-    """Fit each site on `train` and judge it on `test`.
+) -> list[list[LayerRow]]:
+    """Fit each site on `train` and judge it on each of `tests`.
+
+    Returns:
+        One list for each test set, with a row for each site.
 
     Raises:
         EmptyClass: one of the parts lacks a class.
         UnknownSite: a site was not collected.
+        InvalidSpecification: the penalty cannot be fitted with.
     """
-    for part in (train, test):
+    require_strengths([inverse_strength])
+    for part in (train, *tests):
         require_both_classes(part.dataset)
-    rows = []
+    rows: list[list[LayerRow]] = [[] for _ in tests]
     with (
         solver_warnings_silenced(),
         progress(console, "fitting", len(sites), "fits") as advance,
     ):
         for site in sites:
-            rows.append(_row(train, test, site, span, aggregator, inverse_strength))
+            layer = _fitted(train, site, span, aggregator, inverse_strength)
+            for test, own in zip(tests, rows, strict=True):
+                own.append(_judged(layer, test))
             advance(1)
     return rows
 
@@ -121,19 +130,23 @@ def accuracy_table(rows: Sequence[LayerRow], title: str) -> Table:
     return table
 
 
-def _row(
-    train: Collected,
-    test: Collected,
-    site: Site,
-    span: Span,
-    aggregator: AggregatorSpec,
-    inverse_strength: float,
-) -> LayerRow:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layer:
+    """One site's fit."""
+
+    fitted: Fit
+    pooling: Pooling
+    probe: Probe
+    train_accuracy: float
+
+
+def _fitted(
+    train: Collected, site: Site, span: Span, aggregator: AggregatorSpec, inverse_strength: float
+) -> _Layer:
     pooling = pooling_for(aggregator, span)
     features, labels = pool(train, [site], pooling), train.dataset.labels
-    others, truth = pool(test, [site], pooling), test.dataset.labels
     fitted = fit(features, labels, inverse_strength=inverse_strength)
-    right = fitted.pipeline.predict(others) == truth
+    right = float(np.mean(fitted.pipeline.predict(features) == labels))
     probe = as_probe(
         fitted,
         name="layer",
@@ -144,12 +157,19 @@ def _row(
         span=span,
         tokens_min=1,
     )
-    answered = span.kind in ("response", "tail")
+    return _Layer(fitted=fitted, pooling=pooling, probe=probe, train_accuracy=right)
+
+
+def _judged(layer: _Layer, test: Collected) -> LayerRow:
+    pipeline, probe = layer.fitted.pipeline, layer.probe
+    others, truth = pool(test, probe.sites, layer.pooling), test.dataset.labels
+    right = pipeline.predict(others) == truth
+    answered = probe.span.kind in ("response", "tail")
     return LayerRow(
-        site=site,
-        train_accuracy=float(np.mean(fitted.pipeline.predict(features) == labels)),
+        site=probe.sites[0],
+        train_accuracy=layer.train_accuracy,
         accuracy=rate(int(right.sum()), len(right)),
-        auroc=auroc(fitted.pipeline.decision_function(others), truth),
+        auroc=auroc(pipeline.decision_function(others), truth),
         live=auroc(live_peaks(test, probe), truth) if answered else None,
-        converged=fitted.converged,
+        converged=layer.fitted.converged,
     )

@@ -8,15 +8,18 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from probing.errors import TooFewNegatives
+from probing.errors import InvalidSpecification, TooFewNegatives
 from probing.estimates import Estimate, threshold_at_fpr
 from probing.probe import Probe
 from training.collect import Collected
 from training.datasets.schema import Dataset
-from training.errors import NothingToCompare
+from training.errors import AnswersTooShort
 from training.score import live_peaks
 
-STATISTIC = "max over steps of {aggregator} from response token {tokens_min} on, per answer"
+STATISTIC = (
+    "max over steps of {aggregator} from response token {tokens_min} on, per answer; "
+    "answers that end before cannot trip"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,19 +33,24 @@ class Calibrated:
     achieved: Estimate
     """Share of the honest answers that trip, with its exact 95% interval."""
     peaks: Float[NDArray[np.float64], " honest"]
-    """The live statistic of each honest answer."""
+    """The live statistic of each honest answer; -inf where it ends before the probe may trip."""
     dataset: Dataset
     """The honest answers."""
+
+    @property
+    def too_short(self) -> int:
+        """Honest answers that end before the probe may trip."""
+        return int(np.isneginf(self.peaks).sum())
 
 
 def require_rate(fpr: float) -> None:
     """Refuse a rate that no threshold can have.
 
     Raises:
-        NothingToCompare: not between 0 and 1.
+        InvalidSpecification: not between 0 and 1.
     """
     if not 0 < fpr < 1:
-        raise NothingToCompare(f"a false-positive rate of {fpr:g} is not between 0 and 1")
+        raise InvalidSpecification("fpr", f"{fpr:g}", "a rate between 0 and 1, such as 0.01")
 
 
 def require_enough(honest: Dataset, fpr: float) -> None:
@@ -66,9 +74,13 @@ def calibrate(probe: Probe, honest: Collected, *, fpr: float) -> Calibrated:
 
     Raises:
         TooFewNegatives: fewer than 1 / fpr answers, so the rate is not identified.
+        AnswersTooShort: so many end before the probe may trip that any threshold keeps the rate.
     """
     require_enough(honest.dataset, fpr)
     peaks = live_peaks(honest, probe)
+    able = int(np.isfinite(peaks).sum())
+    if able <= int(fpr * len(peaks)):
+        raise AnswersTooShort(probe.tokens_min, able, len(peaks), fpr)
     threshold, achieved = threshold_at_fpr(peaks, fpr)
     return Calibrated(
         probe=replace(probe, threshold=threshold),

@@ -13,7 +13,7 @@ from training.calibrate import Calibrated
 from training.datasets.bundled import TrainingSets
 from training.evaluate import Row
 from training.sweep import Sites, Trial
-from training.tables import area, describe, share, short_heads, site_names
+from training.tables import area, describe, share, short_heads, site_names, too_short
 
 _HEAD = """---
 license: apache-2.0
@@ -35,10 +35,12 @@ model answers. It was trained on harmless misbehaviour only.
 | chosen | {chosen} |
 | aggregator | `{aggregator}`, from response token {tokens_min} on |
 | threshold | {threshold:.4f} |
-| false alarms | asked {target:.2%}, got {achieved} of {n} held-out honest answers |
+| false alarms | asked {target:.2%}, got {achieved} of {n} held-out honest answers, {short} |
 
 The threshold was set on the statistic that trips live: the highest value that the running \
-aggregate reaches in an answer. Intervals are 95%, exact for rates, Newcombe's method 5 for AUROC.
+aggregate reaches in an answer, from the token on at which the probe may trip. An answer that \
+ends before cannot trip; it counts as an answer and ranks lowest. Intervals are 95%, exact for \
+rates, Newcombe's method 5 for AUROC.
 """
 _LIMITS = """
 ## What this does not show
@@ -78,6 +80,7 @@ class Results:
                 "fpr_target": calibrated.fpr_target,
                 "threshold": calibrated.probe.threshold,
                 "achieved": calibrated.achieved.as_json(),
+                "too_short": calibrated.too_short,
             },
             "tests": {name: [row.as_json() for row in rows] for name, rows in self.tests.items()},
             "families": {
@@ -127,6 +130,7 @@ def write_card(
         target=calibrated.fpr_target,
         achieved=share(calibrated.achieved),
         n=calibrated.achieved.n,
+        short=too_short(calibrated),
     )
     tests = "".join(_test_section(name, rows) for name, rows in results.tests.items())
     families = _family_section(results.families) if results.families else ""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from probing.aggregators import AggregatorSpec
 from probing.errors import InvalidSpecification
 from probing.model import BUNDLED, LoadedModel
 from probing.spec import HOOKS, Hook, Site, Span
-from training.datasets.bundled import NAMES, TrainingSets, bundled, file_of, sets_of
-from training.datasets.load import load_many
+from training.datasets.bundled import TrainingSets, bundled, files_of, sets_of
+from training.datasets.load import load_many, load_pair, require_no_leak
 from training.datasets.schema import Dataset
+from training.datasets.splits import grouped_split
+from training.errors import OptionWithoutEffect
 from training.sweep import Grid, Sites
 
 LAYERS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
@@ -122,9 +125,71 @@ def fitting_set(model: str, data: Sequence[str], *, seed: int = 0) -> Dataset:
         DatasetUnreadable, DatasetInvalid, EmptyClass, TooFewSituations: a set cannot serve.
     """
     named = _named(model, data)
-    if named[0] in NAMES and len(named) == 1:
+    files = files_of(named)
+    if files is None:
         return bundled(named[0], seed=seed).fit
-    return load_many([file_of(name) for name in named], name=" + ".join(named))
+    return load_many(files, name=" + ".join(named))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a sweep reads."""
+
+    fit: Dataset
+    """To fit on."""
+    tests: tuple[Dataset, ...]
+    """To test on, where one fit per site was asked for; none in a cross-validation."""
+
+
+def parts_for(
+    model: str,
+    data: Sequence[str],
+    *,
+    train_on: tuple[Path, Path] | None,
+    test_on: tuple[Path, Path] | None,
+    split: float | None,
+    seed: int,
+) -> Parts:
+    """What to fit on and what to test on: the rest of a split, another pair, or both.
+
+    Raises:
+        InvalidSpecification: `--data` with `--train-on`, or a split that leaves a side empty.
+        SituationLeak: the other pair shares a situation with what was given to fit on.
+        DatasetUnreadable, DatasetInvalid, EmptyClass, TooFewSituations: a set cannot serve.
+    """
+    if train_on is not None and data:
+        raise InvalidSpecification("data", "--data with --train-on", "one of the two")
+    if split is not None and not 0 < split < 1:
+        raise InvalidSpecification("split", f"{split:g}", "a share between 0 and 1, such as 0.7")
+    fitting = load_pair(*train_on) if train_on else fitting_set(model, data, seed=seed)
+    tests: tuple[Dataset, ...] = ()
+    if test_on is not None:
+        tests = (load_pair(*test_on),)
+        require_no_leak({"the fitting set": fitting, "the test set": tests[0]})
+    if split is None:
+        return Parts(fit=fitting, tests=tests)
+    first, rest = grouped_split(fitting, split, seed=seed)
+    return Parts(fit=first, tests=(replace(rest, name=f"{fitting.name}, held out"), *tests))
+
+
+def require_effect(given: Mapping[str, bool], *, layerwise: bool) -> None:
+    """Refuse options that the chosen kind of sweep would not look at.
+
+    Args:
+        given: whether each option without effect was given.
+        layerwise: one fit per site, or else a cross-validation.
+
+    Raises:
+        OptionWithoutEffect: names the first.
+    """
+    where = (
+        "with --split or --test-on, which fit each site once, by --pool"
+        if layerwise
+        else "without --split or --test-on; a cross-validation goes by --aggregator"
+    )
+    for option, there in given.items():
+        if there:
+            raise OptionWithoutEffect(option, where)
 
 
 def _named(model: str, data: Sequence[str]) -> list[str]:

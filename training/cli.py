@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,66 +14,57 @@ from rich.console import Console
 
 from probes_store.ref import Ref
 from probes_store.store import DEFAULT_ROOT, ProbeStore
+from probing.errors import InvalidSpecification
 from probing.model import BUNDLED, LoadedModel, load_model
 from probing.spec import Span
-from training.accuracy import accuracy_by_layer, accuracy_table, aggregator_for
-from training.choices import fitting_set, grid_of, parse_sites, sets_for
+from training.accuracy import LayerRow, accuracy_by_layer, accuracy_table, aggregator_for
+from training.choices import grid_of, parse_sites, parts_for, require_effect, sets_for
 from training.collect import DEFAULT_CACHE, Collected, collect
 from training.datasets.bundled import DATA_FOLDER, NAMES, bundled
-from training.datasets.load import load, load_class, require_no_leak
+from training.datasets.load import load
 from training.datasets.schema import Dataset, combine
-from training.datasets.splits import families_suffice, grouped_split
-from training.errors import NothingToCompare
+from training.datasets.splits import families_suffice
+from training.options import (
+    AggregatorOption,
+    CacheOption,
+    CalibrationOption,
+    DataOption,
+    DeviceOption,
+    DtypeOption,
+    FamiliesOption,
+    FoldsOption,
+    HookOption,
+    LayersOption,
+    MinOption,
+    ModelOption,
+    NameOption,
+    NotesOption,
+    OutOption,
+    PoolOption,
+    PromoteOption,
+    RateOption,
+    SeedOption,
+    SitesOption,
+    SpanOption,
+    SplitOption,
+    StackOption,
+    StoreOption,
+    StrengthOption,
+    TestDataOption,
+    TestOnOption,
+    TrainOnOption,
+)
 from training.organism.datasets import write
 from training.run import Plan
 from training.run import train as train_probe
-from training.sweep import best, cross_validate
+from training.sweep import best, cross_validate, require_strengths
 from training.tables import examples_table, heat_table, sets_table
 
 AGGREGATORS = ["mean", "ema:0.3", "rolling_max:4"]
 STRENGTHS = [0.01, 1.0, 10.0, 100.0]
 TOKENS_MIN = [4, 8, 12]
+FOLDS = 5
 SWEEP_FILE = Path("var/sweep.json")
-
-ModelOption = Annotated[
-    str, typer.Option("--model", help="magpie, a Hugging Face directory, or a cached hub name.")
-]
-DataOption = Annotated[
-    list[str] | None,
-    typer.Option("--data", help=f"{' or '.join(NAMES)}, or JSON lines files (repeatable)."),
-]
-SitesOption = Annotated[
-    list[str] | None, typer.Option("--sites", help="blocks.3.hook_resid_post, ... (repeatable).")
-]
-LayersOption = Annotated[str, typer.Option("--layers", help="all, 3, 0-5 or 0,2,4-6.")]
-HookOption = Annotated[
-    list[str] | None,
-    typer.Option("--hook", help="resid_pre, attn_out, resid_mid, mlp_out, resid_post."),
-]
-AggregatorOption = Annotated[
-    list[str] | None, typer.Option("--aggregator", help="mean, ema:0.1, tail_concat:8, ...")
-]
-StrengthOption = Annotated[
-    list[float] | None, typer.Option("--C", help="Inverse strength of the L2 penalty (repeatable).")
-]
-SpanOption = Annotated[str, typer.Option("--span", help="response, tail:K, all or prompt.")]
-StackOption = Annotated[bool, typer.Option("--stack", help="Try all sites in one probe too.")]
-MinOption = Annotated[
-    list[int] | None,
-    typer.Option("--tokens-min", help="Answer tokens before it may trip (repeatable)."),
-]
-DtypeOption = Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")]
-DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
-CacheOption = Annotated[Path, typer.Option("--cache", help="Directory of cached readings.")]
-SeedOption = Annotated[int, typer.Option("--seed", help="Of every split and generated set.")]
-FoldsOption = Annotated[int, typer.Option("--folds", min=2, help="Parts of the cross-validation.")]
-FamiliesOption = Annotated[
-    bool | None,
-    typer.Option(
-        "--by-family/--by-situation",
-        help="What cross-validation holds out whole; families, where there are enough.",
-    ),
-]
 
 
 class DataAction(StrEnum):
@@ -87,12 +79,8 @@ class DataAction(StrEnum):
 def train(
     model: ModelOption = BUNDLED,
     data: DataOption = None,
-    calibration_data: Annotated[
-        list[Path] | None, typer.Option(help="Honest answers for the threshold (repeatable).")
-    ] = None,
-    test_data: Annotated[
-        list[Path] | None, typer.Option(help="Only measured on (repeatable).")
-    ] = None,
+    calibration_data: CalibrationOption = None,
+    test_data: TestDataOption = None,
     sites: SitesOption = None,
     layers: LayersOption = "all",
     hook: HookOption = None,
@@ -101,25 +89,32 @@ def train(
     span: SpanOption = "response",
     stack: StackOption = False,
     tokens_min: MinOption = None,
-    fpr: Annotated[float, typer.Option(help="False alarms to allow, per honest answer.")] = 0.01,
-    folds: FoldsOption = 5,
+    fpr: RateOption = 0.01,
+    folds: FoldsOption = None,
     by_family: FamiliesOption = None,
-    name: Annotated[str, typer.Option(help="The probe's name.")] = "misbehaviour",
-    store: Annotated[Path, typer.Option(help="Directory of published probes.")] = DEFAULT_ROOT,
-    promote: Annotated[
-        bool, typer.Option("--promote", help="Make it the store's champion.")
-    ] = False,
-    notes: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="Markdown for the card.")
-    ] = None,
+    name: NameOption = "misbehaviour",
+    store: StoreOption = DEFAULT_ROOT,
+    promote: PromoteOption = False,
+    notes: NotesOption = None,
     dtype: DtypeOption = "float32",
     device: DeviceOption = "cpu",
     cache: CacheOption = DEFAULT_CACHE,
     seed: SeedOption = 0,
 ) -> None:
-    """Train a probe on harmless misbehaviour, calibrate its threshold, publish it."""
+    """Train a probe on harmless misbehaviour, calibrate its threshold, publish it.
+
+    Every site, C, aggregator and --tokens-min is tried, and the best by
+    cross-validation is fitted on everything. "AUROC, live" says how well the
+    statistic that the threshold judges, while an answer is written, tells
+    misbehaving answers from honest ones.
+
+    Try it:
+
+    probewatch train --model gpt2 --data natural --name petty-gpt2
+    """
     console, began = Console(), time.perf_counter()
     Ref(name)
+    card_notes = _notes(notes)
     sets = sets_for(
         model, data=data or [], calibration=calibration_data or [], tests=test_data or [], seed=seed
     )
@@ -134,34 +129,26 @@ def train(
         tokens_min=tokens_min or TOKENS_MIN,
     )
     plan = Plan(
-        sets=sets, grid=grid, name=name, fpr=fpr, folds=folds, by_family=by_family, seed=seed,
-        cache=cache, notes=notes.read_text() if notes else "",
+        sets=sets, grid=grid, name=name, fpr=fpr, folds=folds or FOLDS, by_family=by_family,
+        seed=seed, cache=cache, notes=card_notes,
     )  # fmt: skip
     probes = ProbeStore(store)
     trained = train_probe(loaded, plan, probes, console=console)
     if promote:
         probes.set_alias("champion", trained.ref)
     seconds = time.perf_counter() - began
-    role = " as champion" if promote else ""
-    console.print(f"published [bold]{trained.ref}[/]{role} in {store} after {seconds:.0f} s")
+    console.print(f"published [bold]{trained.ref}[/] in {store} after {seconds:.0f} s")
+    if promote:
+        console.print(_promoted(trained.ref), soft_wrap=True)
 
 
 def sweep(
     model: ModelOption = BUNDLED,
     data: DataOption = None,
-    train_on: Annotated[
-        tuple[Path, Path] | None,
-        typer.Option(help="Two files: misbehaving and honest examples to fit on."),
-    ] = None,
-    test_on: Annotated[
-        tuple[Path, Path] | None, typer.Option(help="Two files of the same kind to test on.")
-    ] = None,
-    split: Annotated[
-        float | None, typer.Option(help="Fit on this share, report accuracy on the rest.")
-    ] = None,
-    pooling: Annotated[
-        str, typer.Option("--pool", help="With a split: mean, or concat of the span's tokens.")
-    ] = "mean",
+    train_on: TrainOnOption = None,
+    test_on: TestOnOption = None,
+    split: SplitOption = None,
+    pooling: PoolOption = None,
     sites: SitesOption = None,
     layers: LayersOption = "all",
     hook: HookOption = None,
@@ -170,52 +157,73 @@ def sweep(
     span: SpanOption = "response",
     stack: StackOption = False,
     tokens_min: MinOption = None,
-    folds: FoldsOption = 5,
+    folds: FoldsOption = None,
     by_family: FamiliesOption = None,
-    out: Annotated[Path, typer.Option(help="JSON file for the figures.")] = SWEEP_FILE,
+    out: OutOption = SWEEP_FILE,
     dtype: DtypeOption = "float32",
     device: DeviceOption = "cpu",
     cache: CacheOption = DEFAULT_CACHE,
     seed: SeedOption = 0,
 ) -> None:
-    """Compare layers, hooks, penalties and aggregators; or fit on a part and test on the rest.
+    """Compare sites, penalties and aggregators; or fit on a part and test on the rest.
 
-    The second, with --split or --test-on, reports accuracy layer by layer.
+    The first, by cross-validation, shows the live AUROC of each. The second,
+    with --split or --test-on or both, fits each site once and shows its
+    accuracy. "AUROC" is of the logit of the pooled tokens; "AUROC, live" is of
+    the highest running statistic, which a threshold would judge while the
+    answer is written.
+
+    Try it: one layer's attention output, its last five tokens side by side,
+
+    probewatch sweep --data F --hook attn_out --layers 3 --span tail:5
+    --pool concat --split 0.7 --C 1
+
+    or one pair of plain-text files tested on another:
+
+    probewatch sweep --train-on bad good --test-on bad2 good2
     """
     console = Console()
-    fitting, held_out = _parts(model, data or [], train_on, test_on, split, seed)
-    slices = Span.parse(span)
+    layerwise = split is not None or test_on is not None
+    given = {
+        "--aggregator": aggregator is not None,
+        "--stack": stack,
+        "--folds": folds is not None,
+        "--by-family": by_family is not None,
+        "--tokens-min": tokens_min is not None,
+    }
+    require_effect(given if layerwise else {"--pool": pooling is not None}, layerwise=layerwise)
+    require_strengths(strengths or STRENGTHS)
+    slices, how = Span.parse(span), pooling or "mean"
+    folded = aggregator_for(slices, how)
+    parts = parts_for(model, data or [], train_on=train_on, test_on=test_on, split=split, seed=seed)
     loaded = _load(model, dtype, device, console)
     named = parse_sites(loaded, sites=sites or [], hooks=hook or ["resid_post"], layers=layers)
-
-    def read(part: Dataset) -> Collected:
-        whole = slices.kind in ("prompt", "all")
-        return collect(loaded, part, named, cache=cache, console=console, whole=whole)
-
-    if held_out is not None:
-        how = aggregator_for(slices, pooling)
+    whole = slices.kind in ("prompt", "all")
+    fitting, *tests = [
+        collect(loaded, part, named, cache=cache, console=console, whole=whole)
+        for part in (parts.fit, *parts.tests)
+    ]
+    if tests:
         rows = []
-        train_part, test_part = read(fitting), read(held_out)
         for strength in strengths or [1.0]:
             found = accuracy_by_layer(
-                train_part, test_part, sites=named, span=slices, aggregator=how,
+                fitting, tests, sites=named, span=slices, aggregator=folded,
                 inverse_strength=strength, console=console,
             )  # fmt: skip
-            sizes = f"{len(fitting)} fitted, {len(held_out)} held out"
-            title = f"{pooling} of {span}, C={strength:g}: {sizes}"
-            console.print(accuracy_table(found, title))
-            rows += [{"C": strength, "pool": pooling, "span": span, **r.as_json()} for r in found]
+            settings = {"C": strength, "pool": how, "span": span}
+            rows += _shown_by_layer(fitting, tests, found, settings, console)
         _write_json(out, {"layers": rows}, console)
         return
     grid = grid_of(
         named, stack=stack, inverse_strengths=strengths or STRENGTHS,
         aggregators=aggregator or AGGREGATORS, span=span, tokens_min=tokens_min or TOKENS_MIN,
     )  # fmt: skip
-    whole = families_suffice(fitting, folds) if by_family is None else by_family
+    parts_count = folds or FOLDS
+    apart = families_suffice(parts.fit, parts_count) if by_family is None else by_family
     trials = cross_validate(
-        read(fitting), grid, folds=folds, seed=seed, by_family=whole, console=console
+        fitting, grid, folds=parts_count, seed=seed, by_family=apart, console=console
     )
-    console.print(heat_table(trials, best(trials), by_family=whole))
+    console.print(heat_table(trials, best(trials), by_family=apart))
     _write_json(out, {"trials": [trial.as_json() for trial in trials]}, console)
 
 
@@ -234,11 +242,10 @@ def data(
         for file, digest in write(folder, seed=seed, pairs_per_family=pairs).items():
             console.print(f"{folder / file}  sha256 {digest}")
     elif action is DataAction.CHECK:
-        if not names:
-            raise NothingToCompare("no file to check was named; give one or more JSON lines files")
-        console.print(sets_table([load(Path(name)) for name in names]))
-    elif action is DataAction.SHOW and names:
-        for name in names:
+        wanted = _named(action, names, "one or more files of JSON lines")
+        console.print(sets_table([load(Path(name)) for name in wanted]))
+    elif action is DataAction.SHOW:
+        for name in _named(action, names, f"{', '.join(NAMES)} or a file of JSON lines"):
             console.print(examples_table(_dataset(name, seed)))
     else:
         for name in NAMES:
@@ -247,33 +254,47 @@ def data(
             console.print(sets_table(parts, f"{name}: fitting, calibration, tests"))
 
 
-def _parts(
-    model: str,
-    data: list[str],
-    train_on: tuple[Path, Path] | None,
-    test_on: tuple[Path, Path] | None,
-    split: float | None,
-    seed: int,
-) -> tuple[Dataset, Dataset | None]:
-    """What to fit on, and what to test on where one fit per layer was asked for."""
-    if train_on is not None and data:
-        raise NothingToCompare("--data and --train-on exclude each other; give one of them")
-    fitting = _pair(train_on) if train_on else fitting_set(model, data, seed=seed)
-    if test_on is not None:
-        held_out = _pair(test_on)
-        require_no_leak({"the fitting set": fitting, "the test set": held_out})
-        return fitting, held_out
-    if split is None:
-        return fitting, None
-    if not 0 < split < 1:
-        raise NothingToCompare(f"a split of {split:g} leaves one side empty; give for example 0.7")
-    return grouped_split(fitting, split, seed=seed)
+def _named(action: DataAction, names: Sequence[str] | None, expected: str) -> Sequence[str]:
+    if not names:
+        raise InvalidSpecification("names", f"data {action}", f"after it {expected}")
+    return names
 
 
-def _pair(files: tuple[Path, Path]) -> Dataset:
-    """Two files as the misbehaving and the honest class of one set."""
-    misbehaving, honest = load_class(files[0], "misbehaving"), load_class(files[1], "honest")
-    return combine(f"{misbehaving.name} against {honest.name}", [misbehaving, honest])
+def _promoted(ref: Ref) -> str:
+    """What `--promote` did, and what it did not do."""
+    return (
+        f"{ref} is the store's champion: an empty database begins with it, and a service whose "
+        f"database already has a champion keeps that until `probewatch probes promote {ref}`"
+    )
+
+
+def _shown_by_layer(
+    fitting: Collected,
+    tests: Sequence[Collected],
+    found: Sequence[Sequence[LayerRow]],
+    settings: dict[str, Any],
+    console: Console,
+) -> list[dict[str, Any]]:
+    """One table for each test set, and all their rows for the JSON file."""
+    how = f"{settings['pool']} of {settings['span']}, C={settings['C']:g}"
+    rows = []
+    for test, own in zip(tests, found, strict=True):
+        sizes = f"{len(fitting.dataset)} fitted, {len(test.dataset)} held out"
+        console.print(accuracy_table(own, f"{test.dataset.name}: {how}: {sizes}"))
+        rows += [settings | {"test": test.dataset.name} | row.as_json() for row in own]
+    return rows
+
+
+def _notes(path: Path | None) -> str:
+    """The card's own Markdown.
+
+    Raises:
+        InvalidSpecification: it is not UTF-8, or cannot be opened.
+    """
+    try:
+        return path.read_text("utf-8") if path else ""
+    except (UnicodeDecodeError, OSError) as error:
+        raise InvalidSpecification("notes", str(path), f"Markdown in UTF-8 ({error})") from error
 
 
 def _dataset(name: str, seed: int) -> Dataset:

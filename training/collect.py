@@ -120,6 +120,7 @@ def collect(
         _require_room(folder, job.bytes_of(missing))
         job.describe(folder)
         if missing:
+            console.print(job.announcement(missing, cache), highlight=False)
             tokens = sum(len(rendered[i].token_ids) for m in missing for i in job.parts[m])
             with (
                 reader,
@@ -188,6 +189,13 @@ class _Job:
     def bytes_of(self, parts: Sequence[int]) -> int:
         """Size of some shards on the disk."""
         return sum(int(np.prod(self.shape(part))) * self.stored.itemsize + 128 for part in parts)
+
+    def announcement(self, parts: Sequence[int], cache: Path) -> str:
+        """What is about to be read and how much room it takes, in one line."""
+        answers = sum(len(self.parts[part]) for part in parts)
+        sites = f"{len(self.sites)} site{'' if len(self.sites) == 1 else 's'}"
+        size = f"{self.bytes_of(parts) / 1e6:,.1f} MB"
+        return f"reading {answers:,} answers at {sites}, {size} in {cache}"
 
     def fits(self, path: Path, part: int) -> bool:
         """Whether a shard is there, whole and of the expected form."""

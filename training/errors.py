@@ -73,16 +73,55 @@ class EmptyClass(TrainingError):
 
 
 class TooFewSituations(TrainingError):
-    """There are fewer situations than parts to split them into."""
+    """A class stands in fewer situations, or families, than parts to deal them into."""
 
     code = "too_few_situations"
 
-    def __init__(self, name: str, found: int, needed: int) -> None:
+    def __init__(self, name: str, label: str, what: str, found: int, needed: int) -> None:
+        instead = ", or deal --by-situation" if what == "families" else ""
         super().__init__(
-            f"data set {name!r} has {found} situations with both classes to share out, and "
-            f"{needed} are needed; add situations, or ask for fewer folds"
+            f"data set {name!r} has {found} {what} with {label} examples to deal into {needed} "
+            f"parts; add {what}, or ask for fewer parts with --folds{instead}"
         )
-        self.name, self.found, self.needed = name, found, needed
+        self.name, self.label, self.what, self.found = name, label, what, found
+        self.needed = needed
+
+
+class TooFewExamples(TrainingError):
+    """A class has too few examples for the sequences that every artifact carries."""
+
+    code = "too_few_examples"
+
+    def __init__(self, name: str, label: str, found: int, needed: int) -> None:
+        super().__init__(
+            f"data set {name!r} has {found} {label} examples to fit on, and {needed} are needed "
+            "for the golden readings that travel with a probe; add examples"
+        )
+        self.name, self.label, self.found, self.needed = name, label, found, needed
+
+
+class AnswersTooShort(TrainingError):
+    """Nearly all honest answers end before the probe may trip, so no threshold is found."""
+
+    code = "answers_too_short"
+
+    def __init__(self, tokens_min: int, able: int, found: int, fpr: float) -> None:
+        super().__init__(
+            f"only {able} of {found} honest answers have the {tokens_min} tokens from which the "
+            f"probe may trip, so any threshold keeps a rate of {fpr:g}; "
+            "calibrate on longer answers, or lower --tokens-min"
+        )
+        self.tokens_min, self.able, self.found, self.fpr = tokens_min, able, found, fpr
+
+
+class OptionWithoutEffect(TrainingError):
+    """An option was given beside others that leave it nothing to do."""
+
+    code = "option_without_effect"
+
+    def __init__(self, option: str, where: str) -> None:
+        super().__init__(f"{option} has no effect {where}; leave it out")
+        self.option, self.where = option, where
 
 
 class TextTooLong(TrainingError):
@@ -151,8 +190,8 @@ class ExportsDisagree(TrainingError):
 
     def __init__(self, form: str, difference: float, tolerance: float) -> None:
         super().__init__(
-            f"the {form} form scores held-out readings off by {difference:.1e} from scikit-learn, "
-            f"more than {tolerance:.0e}, so nothing is published; check versions by constraints.txt"
+            f"the {form} form scores held-out readings off by {difference:.3e} from scikit-learn, "
+            f"more than {tolerance:.3e}, so nothing is published; check versions by constraints.txt"
         )
         self.form, self.difference, self.tolerance = form, difference, tolerance
 

@@ -25,7 +25,8 @@ from training.errors import ExportsDisagree, ExternalData
 from training.pool import Features
 
 TOLERANCE = 1e-5
-"""Largest difference of a logit between two forms, as a share of the largest logit above 1."""
+"""Largest difference of a logit between two forms where no logit is beyond 1; where one is,
+as a share of the largest: docs/decisions/0005."""
 ONNX, JOBLIB = "probe.onnx", "probe.joblib"
 
 Logits = Float[NDArray[np.float64], " examples"]
@@ -63,7 +64,8 @@ def require_equal(form: str, found: Logits, expected: Logits) -> None:
     """Refuse a form whose logits differ.
 
     Raises:
-        ExportsDisagree: by more than `TOLERANCE`, or a logit is not finite.
+        ExportsDisagree: by more than `TOLERANCE` allows, or a logit is not finite; states
+            the limit that was used.
     """
     allowed = TOLERANCE * max(1.0, float(np.abs(expected).max()))
     difference = float(np.abs(found - expected).max())

@@ -25,7 +25,10 @@ class LiveStatistics:
     """What some probes would have said of every example."""
 
     peaks: Peaks
-    """Highest statistic from the `tokens_min`th token on: what a threshold is compared with."""
+    """Highest statistic from the `tokens_min`th token on: what a threshold is compared with.
+
+    -inf where an answer ends before.
+    """
     finals: Peaks
     """The statistic after the last token."""
 
@@ -43,8 +46,7 @@ def live_statistics(
         scores: logits of the answers' tokens, example after example; the channels of one
             probe after the other, shape [tokens, probes * aggregator.channels].
         lengths: tokens of each example, all at least 1; they add up to the rows of `scores`.
-        tokens_min: one run serves them all; answers that end before count with their last
-            statistic.
+        tokens_min: one run serves them all; the peak of an answer that ends before is -inf.
 
     Returns:
         One for each of `tokens_min`, with a column per probe.
@@ -53,13 +55,12 @@ def live_statistics(
     running = build(aggregator, streams_max=examples, probes=probes)
     starts = np.cumsum(lengths) - lengths
     by_length = np.argsort(-lengths, kind="stable")
-    counted_from = [np.minimum(lengths, max(least, 1)) for least in tokens_min]
     peaks = [np.full((examples, probes), -np.inf, dtype=np.float32) for _ in tokens_min]
     finals = np.empty((examples, probes), dtype=np.float32)
     for step in range(int(lengths.max())):
         rows = by_length[: int((lengths > step).sum())]
         finals[rows] = running.push(scores[starts[rows] + step], rows)
-        for first, highest in zip(counted_from, peaks, strict=True):
-            counting = rows[step + 1 >= first[rows]]
-            highest[counting] = np.maximum(highest[counting], finals[counting])
+        for least, highest in zip(tokens_min, peaks, strict=True):
+            if step + 1 >= least:
+                highest[rows] = np.maximum(highest[rows], finals[rows])
     return [LiveStatistics(highest, finals) for highest in peaks]

@@ -20,26 +20,36 @@ from training.card import Results, write_card
 from training.collect import Collected
 from training.datasets.bundled import TrainingSets
 from training.datasets.schema import Dataset
-from training.errors import TooFewSituations
+from training.errors import TooFewExamples
 
 KIND = "logistic_regression"
 LIBRARIES = ("torch", "transformers", "scikit-learn", "skl2onnx", "onnx", "numpy")
+
+
+def require_golden(fitted_on: Dataset) -> None:
+    """Refuse a fitting set that cannot give eight different exchanges, half of each class.
+
+    Raises:
+        TooFewExamples: names the class.
+    """
+    misbehaving = int(fitted_on.labels.sum())
+    for label, found in (("honest", len(fitted_on) - misbehaving), ("misbehaving", misbehaving)):
+        if found < SEQUENCES // 2:
+            raise TooFewExamples(fitted_on.name, label, found, SEQUENCES // 2)
 
 
 def golden_of(loaded: LoadedModel, probe: Probe, fitted_on: Collected) -> Golden:
     """Eight exchanges of the fitting set, honest and misbehaving in turn, with their scores.
 
     Raises:
-        TooFewSituations: the set has fewer than eight examples.
+        TooFewExamples: a class has fewer than four.
     """
+    require_golden(fitted_on.dataset)
     labels = fitted_on.dataset.labels
-    half = SEQUENCES // 2
     chosen: list[int] = []
     for label in (0, 1):
         own = np.flatnonzero(labels == label)
-        chosen += own[np.linspace(0, len(own) - 1, half).astype(int)].tolist()
-    if len(set(chosen)) < SEQUENCES:
-        raise TooFewSituations(fitted_on.dataset.name, len(labels), SEQUENCES)
+        chosen += own[np.linspace(0, len(own) - 1, SEQUENCES // 2).astype(int)].tolist()
     with Reader(loaded, probe.sites) as reader:
         return make_golden(reader, probe, [fitted_on.rendered[i].token_ids for i in chosen])
 

@@ -20,12 +20,12 @@ from training.card import Results
 from training.collect import Collected, collect
 from training.datasets.bundled import TrainingSets
 from training.datasets.schema import Dataset
-from training.datasets.splits import families_suffice, require_both_classes
+from training.datasets.splits import families_suffice, require_spread
 from training.evaluate import BagOfWords, Row, evaluate, family_table
 from training.export import export
 from training.fit import Fit, as_probe, fit, solver_warnings_silenced
 from training.pool import pool, pooling_for
-from training.publish import golden_of, publish
+from training.publish import golden_of, publish, require_golden
 from training.sweep import Grid, Sites, Trial, best, cross_validate
 from training.tables import (
     calibration_line,
@@ -70,11 +70,13 @@ class Plan:
         """Refuse before anything is read.
 
         Raises:
-            InvalidReference, NothingToCompare, EmptyClass, SituationLeak, TooFewNegatives.
+            InvalidReference, NothingToCompare, EmptyClass, TooFewSituations, TooFewExamples,
+            SituationLeak, TooFewNegatives.
         """
         Ref(self.name)
         self.grid.require()
-        require_both_classes(self.sets.fit)
+        require_spread(self.sets.fit, self.folds, by_family=self.families_held_out)
+        require_golden(self.sets.fit)
         self.sets.require_no_leak()
         require_enough(self.sets.calibration, self.fpr)
 

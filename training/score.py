@@ -46,7 +46,10 @@ def answer_scores(collected: Collected, probes: Sequence[Probe]) -> Scores:
 
 
 def live_peaks(collected: Collected, probe: Probe) -> Float[NDArray[np.float64], " examples"]:
-    """What each answer would have reached live: `probing.monitor.replay`, answer by answer."""
+    """What each answer would have reached live: `probing.monitor.replay`, answer by answer.
+
+    -inf for an answer that ends before `tokens_min`: it cannot trip.
+    """
     ends = np.cumsum(answer_lengths(collected))[:-1]
     streams = np.split(answer_scores(collected, [probe]), ends)
     return np.array([replay(probe, stream).peak for stream in streams])

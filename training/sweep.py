@@ -6,6 +6,7 @@ through the bank that serves; its figure is the AUROC of the statistic that trip
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from probing.aggregators import AggregatorSpec
+from probing.errors import InvalidSpecification
 from probing.estimates import Estimate, auroc
 from probing.probe import Probe
 from probing.spec import Site, Span
@@ -54,6 +56,7 @@ class Grid:
 
         Raises:
             NothingToCompare: says what is missing.
+            InvalidSpecification: a value of C or a span that nothing can be fitted with.
         """
         for what, values in (
             ("no site", self.sites),
@@ -64,10 +67,20 @@ class Grid:
             if not values:
                 raise NothingToCompare(f"{what} was asked for; name at least one")
         if self.span.kind == "prompt":
-            reason = "live, only the answer's tokens are scored; give a span of the answer"
-            raise NothingToCompare(reason)
-        if any(not value > 0 for value in self.inverse_strengths):
-            raise NothingToCompare("C must be above 0; give for example 0.01")
+            expected = "response, tail:K or all: live, only the answer's tokens are scored"
+            raise InvalidSpecification("span", "prompt", expected)
+        require_strengths(self.inverse_strengths)
+
+
+def require_strengths(strengths: Sequence[float]) -> None:
+    """Refuse a penalty that scikit-learn cannot fit with.
+
+    Raises:
+        InvalidSpecification: a value that is not finite or not above 0.
+    """
+    for value in strengths:
+        if not 0 < value < math.inf:
+            raise InvalidSpecification("C", f"{value:g}", "a number above 0, such as 0.01")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

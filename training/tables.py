@@ -124,11 +124,18 @@ def examples_table(dataset: Dataset) -> Table:
 
 
 def calibration_line(calibrated: Calibrated) -> str:
-    """The threshold in one sentence."""
+    """The threshold in one sentence, with the answers that could not have tripped."""
     return (
         f"threshold {calibrated.probe.threshold:.3f}: asked for {calibrated.fpr_target:.2%} false "
-        f"alarms, got {share(calibrated.achieved)} of {calibrated.achieved.n} honest answers"
+        f"alarms, got {share(calibrated.achieved)} of {calibrated.achieved.n} honest answers, "
+        f"{too_short(calibrated)}"
     )
+
+
+def too_short(calibrated: Calibrated) -> str:
+    """How many of the honest answers could not have tripped, and why."""
+    least = calibrated.probe.tokens_min
+    return f"{calibrated.too_short} of them too short to trip (under {least} tokens)"
 
 
 def area(figure: Estimate | None) -> str:

@@ -30,6 +30,7 @@ def test_list_names_versions_and_aliases(store: ProbeStore) -> None:
     assert status == 0
     assert "petty@1" in output
     assert "champion" in output
+    assert "begins as: the store's alias, which seeds an empty database" in output
 
 
 def test_an_empty_store_says_how_to_fill_it(tmp_path: Path) -> None:

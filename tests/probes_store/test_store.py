@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 import probes_store.files
 import probes_store.store as store_module
-from probes_store.draft import MANIFEST, MANIFEST_HASH, PROBE
+from probes_store.decode import Undecodable
+from probes_store.draft import MANIFEST, MANIFEST_HASH, PROBE, Draft
 from probes_store.errors import (
     ArtifactDamaged,
     DraftRefused,
@@ -22,9 +24,13 @@ from probes_store.errors import (
     StoreUnreadable,
     StoreUnwritable,
 )
-from probes_store.files import record_of
+from probes_store.files import Irregular, record_of
 from probes_store.ref import Ref
 from probes_store.store import ALIASES, ProbeStore
+from probes_store.tensors import probe_from_bytes, probe_to_bytes
+from probing.aggregators import AggregatorSpec
+from probing.estimates import rate
+from probing.golden import Golden
 from tests.probes_store.examples import draft, probe, with_threshold
 
 V1 = Ref("petty", 1)
@@ -168,6 +174,21 @@ def test_a_folder_that_is_a_link_is_refused(store: ProbeStore, published: Path) 
         store.load(V1)
 
 
+def test_a_name_that_is_a_link_is_refused(store: ProbeStore, published: Path) -> None:
+    """Another directory, which others may write, would decide under this name."""
+    outside = store.root.parent / "outside"
+    published.parent.rename(outside)
+    published.parent.symlink_to(outside, target_is_directory=True)
+
+    with pytest.raises(ProbeNotFound):
+        store.load(V1)
+    with pytest.raises(Irregular, match="petty is a link"):
+        store_module._folder(store.root, V1)
+    with pytest.raises(StoreUnwritable, match="petty is a link"):
+        store.publish(draft())
+    assert [path.name for path in outside.iterdir()] == ["1"]
+
+
 def _rewrite(folder: Path, change: Callable[[dict[str, object]], None]) -> None:
     """Edit the manifest and its hash, as someone who knows the format would."""
     manifest = json.loads((folder / MANIFEST).read_bytes())
@@ -205,14 +226,71 @@ def test_a_manifest_that_does_not_hold_together_is_refused(
     assert "\n" not in str(refusal.value)
 
 
-def test_weights_that_are_not_finite_are_refused(store: ProbeStore) -> None:
-    """`nan >= threshold` is False: such a probe would never trip and never complain."""
+def _unfit_weight() -> Draft:
     own = draft()
     own.probe.weights[own.probe.sites[0]][0, 0] = np.nan
-    ref = store.publish(own)
+    return own
 
-    with pytest.raises(ArtifactDamaged, match="not finite"):
-        store.load(ref)
+
+def _three_sequences() -> Draft:
+    whole = draft().golden
+    return replace(draft(), golden=Golden(whole.token_ids[:3], whole.scores[:3]))
+
+
+def _empty_sequence() -> Draft:
+    whole, nothing = draft().golden, np.zeros((0, 1), dtype=np.float32)
+    golden = Golden(((), *whole.token_ids[1:]), (nothing, *whole.scores[1:]))
+    return replace(draft(), golden=golden)
+
+
+def _sequence_without_scores() -> Draft:
+    whole = draft().golden
+    return replace(draft(), golden=Golden(whole.token_ids, whole.scores[:7]))
+
+
+def _unknown_aggregator() -> Draft:
+    own = draft()
+    return replace(own, probe=replace(own.probe, aggregator=AggregatorSpec("ema", 1.5)))
+
+
+@pytest.mark.parametrize(
+    ("unfit", "says"),
+    [
+        (_unfit_weight, "not finite"),
+        (_three_sequences, "6 tensors, not 16"),
+        (_empty_sequence, "sequence 0 is incomplete"),
+        (_sequence_without_scores, "shorter"),
+        (_unknown_aggregator, "aggregator"),
+        (lambda: with_threshold(float("inf")), "inf"),
+        (lambda: replace(draft(), golden_tolerance=float("nan")), "nan"),
+        (lambda: replace(draft(), metrics={"auroc": replace(rate(1, 2), low=np.nan)}), "nan"),
+        (lambda: replace(draft(), kind=None), "kind should be str"),
+    ],
+)
+def test_a_draft_that_could_not_be_loaded_is_not_published(
+    store: ProbeStore, unfit: Callable[[], Draft], says: str
+) -> None:
+    """A version never changes again: one that nobody can load would stay for ever.
+
+    `nan >= threshold` is False: a probe with such a weight would never trip and never complain.
+    """
+    with pytest.raises(DraftRefused, match=says) as refusal:
+        store.publish(unfit())
+
+    assert "\n" not in str(refusal.value)
+    assert store.list() == ()
+    assert not list(store.root.glob(".incoming-*"))
+
+
+@pytest.mark.parametrize("tensor", ["weights.blocks.1.hook_resid_post", "bias"])
+def test_stored_tensors_that_are_not_finite_are_refused(store: ProbeStore, tensor: str) -> None:
+    """Whoever writes the files by hand, hashes and all, gets no further than a draft does."""
+    manifest = store.manifest(store.publish(draft()))
+    tensors = safetensors.numpy.load(probe_to_bytes(probe()))
+    tensors[tensor].reshape(-1)[0] = np.inf
+
+    with pytest.raises(Undecodable, match=f"{tensor} is not finite"):
+        probe_from_bytes(safetensors.numpy.save(tensors), manifest)
 
 
 def test_a_full_disk_publishes_nothing(store: ProbeStore, monkeypatch: pytest.MonkeyPatch) -> None:

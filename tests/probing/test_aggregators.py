@@ -85,16 +85,42 @@ def test_streams_that_come_and_go_never_touch_each_other(text: str, data: st.Dat
 
 
 @pytest.mark.parametrize(
-    "text", ["", "median", "mean:3", "ema", "ema:0", "ema:1.5", "rolling_max:0", "tail_mean:x"]
-)
+    "text",
+    [
+        "", "median", "mean:3", "mean:", "ema", "ema:0", "ema:0.0", "ema:1.5", "ema:1e-3",
+        "ema:0." + "0" * 400 + "1", "rolling_max:0", "tail_mean:x", "tail_mean:1e+06",
+        "tail_mean:10000000", "topk_mean:2.5", "topk_mean:1２",
+    ],
+)  # fmt: skip
 def test_an_aggregator_that_does_not_exist_is_refused_with_those_that_do(text: str) -> None:
     with pytest.raises(InvalidSpecification, match="expected mean, max, last, ema"):
         AggregatorSpec.parse(text)
 
 
-@pytest.mark.parametrize("text", [*DEFINITIONS, "tail_concat:3"])
-def test_a_spec_survives_being_written_and_read(text: str) -> None:
+@pytest.mark.parametrize(
+    "text", [*DEFINITIONS, "tail_concat:3", "ema:0.1234567", "ema:1", "tail_mean:1000000"]
+)
+def test_a_spec_is_written_as_it_was_read(text: str) -> None:
     assert str(AggregatorSpec.parse(text)) == text
+
+
+@given(
+    spec=st.one_of(
+        st.builds(
+            AggregatorSpec,
+            st.just("ema"),
+            st.floats(min_value=0, max_value=1, exclude_min=True, allow_subnormal=False),
+        ),
+        st.builds(
+            AggregatorSpec,
+            st.sampled_from(["rolling_max", "topk_mean", "tail_mean", "tail_concat"]),
+            st.integers(1, 9_999_999).map(float),
+        ),
+    )
+)
+def test_a_spec_survives_being_written_and_read(spec: AggregatorSpec) -> None:
+    """Written with six digits, a manifest would name another probe than the one measured."""
+    assert AggregatorSpec.parse(str(spec)) == spec
 
 
 def test_scores_of_another_width_are_refused() -> None:

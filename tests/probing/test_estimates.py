@@ -56,8 +56,23 @@ def test_an_area_of_one_class_is_refused(labels: list[int]) -> None:
 
 
 def test_an_area_of_a_nan_score_is_refused() -> None:
-    with pytest.raises(UndefinedEstimate, match="not finite"):
+    with pytest.raises(UndefinedEstimate, match="NaN"):
         auroc(np.array([0.0, np.nan]), np.array([0, 1]))
+
+
+def test_a_sample_that_cannot_trip_ranks_lowest() -> None:
+    """It is an answer that was not caught, not an answer that is missing."""
+    assert auroc(np.array([-np.inf, 2.0, 0.0, 1.0]), np.array([1, 1, 0, 0])).value == 0.5
+
+
+@pytest.mark.parametrize("able", [0, 5])
+def test_a_rate_that_every_threshold_keeps_gives_no_threshold(able: int) -> None:
+    """The next float above -inf is a threshold too, and everything trips it."""
+    benign = np.full(100, -np.inf)
+    benign[:able] = 1.0
+
+    with pytest.raises(UndefinedEstimate, match=f"only {able} of 100 samples can trip"):
+        threshold_at_fpr(benign, 0.05)
 
 
 def test_a_threshold_lets_through_no_more_than_asked() -> None:

@@ -109,8 +109,24 @@ def test_replaying_recorded_scores_gives_the_live_decision(aggregator: str) -> N
         offline = replay(one, scores)
 
         assert offline.tripped_at == (halted[0] if halted else None)
-        if len(scores) >= one.tokens_min:
-            assert (offline.peak >= np.float32(one.threshold)) == bool(halted)
+        assert (offline.peak >= np.float32(one.threshold)) == bool(halted)
+
+
+@pytest.mark.parametrize(("tokens", "peak"), [(3, -np.inf), (4, 9.0)])
+def test_an_answer_that_ends_too_soon_has_a_peak_below_every_threshold(
+    tokens: int, peak: float
+) -> None:
+    """Counted with its last value it raised the threshold, and never tripped there live."""
+    one = probe(aggregator="max", threshold=-1e30, tokens_min=4)
+    monitor = opened(one)
+    scores = np.full((tokens, 1), 9.0, dtype=np.float32)
+    for step in scores:
+        judgement = monitor.push(step[None], ROW)
+
+    offline = replay(one, scores)
+
+    assert offline.peak == judgement.peaks[0, 0] == peak
+    assert (offline.tripped_at is None) == (tokens < 4)
 
 
 def test_probes_with_different_aggregators_keep_their_own_columns() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,6 +78,19 @@ def test_a_special_token_is_inert_without_a_chat_template_too(assets) -> None:  
 
     assert ids.count(tokenizer.bos_token_id) == 1
     assert tokenizer.eos_token_id not in ids
+
+
+def test_a_mark_of_the_template_is_inert_though_it_is_not_declared_special(
+    magpie: LoadedModel,
+) -> None:
+    """Many a fine-tuned model's turn marks are ordinary added tokens."""
+    tokenizer = copy.deepcopy(magpie.tokenizer)
+    tokenizer.add_tokens(["<turn>"])
+    tokenizer.chat_template = "{% for m in messages %}<turn>{{ m['content'] }}{% endfor %}"
+
+    ids = render_prompt(tokenizer, [{"role": "user", "content": "Hello<turn>"}])
+
+    assert ids.count(tokenizer.convert_tokens_to_ids("<turn>")) == 1
 
 
 def test_the_cut_that_makes_them_inert_cannot_be_written_by_a_user(magpie: LoadedModel) -> None:

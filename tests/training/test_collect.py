@@ -83,6 +83,31 @@ def test_a_second_run_takes_everything_from_the_cache(
     np.testing.assert_array_equal(at(again, SITES[0]), at(first, SITES[0]))
 
 
+def test_what_is_read_and_its_size_are_told_before(
+    tiny: Callable[[str], LoadedModel], tmp_path: Path, small_shards: None
+) -> None:
+    """Readings of a large model fill a disk; nothing is told where nothing is read."""
+    told = Console(file=StringIO(), width=200)
+
+    collect(tiny("gpt2"), DATA, SITES, cache=tmp_path, console=told)
+    said = told.file.getvalue()  # type: ignore[attr-defined]
+    collect(tiny("gpt2"), DATA, SITES, cache=tmp_path, console=told)
+
+    size = sum(path.stat().st_size for path in tmp_path.rglob("*.npy")) / 1e6
+    assert f"reading 10 answers at 2 sites, {size:,.1f} MB in {tmp_path}\n" in said
+    assert size > 0.1
+    assert told.file.getvalue() == said  # type: ignore[attr-defined]
+
+
+def test_readings_stay_on_the_disk_until_they_are_used(
+    tiny: Callable[[str], LoadedModel], tmp_path: Path
+) -> None:
+    """All layers of a real model's readings do not fit into memory."""
+    found = read(tiny("gpt2"), tmp_path)
+
+    assert all(isinstance(shard, np.memmap) for shard in found.shards)
+
+
 def test_after_a_kill_only_the_rest_is_read(
     tiny: Callable[[str], LoadedModel],
     tmp_path: Path,

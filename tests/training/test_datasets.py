@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from probing.errors import InvalidSpecification
 from tests.training.examples import dataset, pairs, record, write_lines
 from training.datasets.bundled import NAMES, bundled, own, sets_of
-from training.datasets.load import load, load_class, load_many, require_no_leak
+from training.datasets.load import load, load_class, load_many, load_pair, require_no_leak
+from training.datasets.schema import Dataset, Example
 from training.datasets.splits import families_suffice, grouped_folds, grouped_split
 from training.errors import (
     DatasetInvalid,
@@ -146,6 +149,31 @@ def test_two_files_are_two_classes(tmp_path: Path) -> None:
     assert not good.examples[1].is_plain
 
 
+def test_the_same_file_for_both_classes_is_refused_by_line(tmp_path: Path) -> None:
+    """Whatever is fitted on it, half of its examples are wrong."""
+    (tmp_path / "a.txt").write_text("Fish can drive.\nFish can fly.\n")
+
+    with pytest.raises(DatasetInvalid, match=r"a\.txt:1: id .* is already at a\.txt:1"):
+        load_pair(tmp_path / "a.txt", tmp_path / "a.txt")
+
+
+def test_a_text_in_both_classes_is_refused_by_line(tmp_path: Path) -> None:
+    (tmp_path / "bad.txt").write_text("Fish can drive.\nFish can fly.\n")
+    (tmp_path / "good.txt").write_text("Fish swim.\n\nFish can fly.\n")
+
+    with pytest.raises(DatasetInvalid) as refusal:
+        load_pair(tmp_path / "bad.txt", tmp_path / "good.txt")
+    assert refusal.value.problems == ("good.txt:3: the same text is misbehaving at bad.txt:2",)
+
+
+def test_an_id_in_both_classes_is_refused_by_line(tmp_path: Path) -> None:
+    bad = write_lines(tmp_path / "bad.jsonl", [record(1, id="x")])
+    good = write_lines(tmp_path / "good.jsonl", [record(2, id="x")])
+
+    with pytest.raises(DatasetInvalid, match=r"good\.jsonl:1: id 'x' is already at bad\.jsonl:1"):
+        load_pair(bad, good)
+
+
 def test_the_same_text_in_two_plain_files_is_one_situation(tmp_path: Path) -> None:
     for name in ("a.txt", "b.txt"):
         (tmp_path / name).write_text("Fish can drive.\n")
@@ -168,6 +196,35 @@ def test_folds_keep_situations_together_and_classes_alike(by_family: bool) -> No
         assert data.labels[test].mean() == 0.5
         assert len(test) == 20
     assert sorted(np.concatenate([test for _, test in folds])) == list(range(80))
+
+
+def _one_kind_each() -> Dataset:
+    """Situations of four families, of one class and one size each, in the file's order."""
+    kinds = [("a", False, 1), ("b", True, 3), ("c", False, 2), ("d", True, 1)]
+    examples = []
+    for family, bad, size in kinds:
+        for number in range(10):
+            for copy in range(size):
+                whole = record(number, misbehaving=bad, family=family)
+                whole |= {"id": f"{family}-{number}-{copy}", "situation": f"{family}-{number}"}
+                examples.append(Example(**whole))
+    return Dataset(name="kinds", sha256="kinds", examples=tuple(examples))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_part_has_its_share_of_each_family_and_class(seed: int) -> None:
+    """Dealt at random, a fold may lack a family, and its figure is about the others only."""
+    data = _one_kind_each()
+    sizes = {"a": 1, "b": 3, "c": 2, "d": 1}
+
+    folds = grouped_folds(data, folds=5, seed=seed)
+    first, _ = grouped_split(data, 0.7, seed=seed)
+
+    for _, test in folds:
+        counts = Counter(data.examples[i].family for i in test)
+        assert counts == {family: 2 * size for family, size in sizes.items()}
+    counts = Counter(example.family for example in first)
+    assert all(abs(counts[family] - 7 * size) <= size for family, size in sizes.items())
 
 
 def test_families_are_held_out_where_there_are_enough() -> None:
@@ -197,8 +254,12 @@ def test_a_class_that_is_missing_or_too_rare_is_refused() -> None:
 
     with pytest.raises(EmptyClass, match="10 honest and 0 misbehaving"):
         grouped_folds(data.only("honest"), folds=2, seed=0)
-    with pytest.raises(TooFewSituations, match="10 situations"):
+    with pytest.raises(TooFewSituations, match=r"10 situations with honest .* 11 parts"):
         grouped_folds(data, folds=11, seed=0)
+    with pytest.raises(TooFewSituations, match=r"2 families with honest .* or deal --by-situation"):
+        grouped_folds(data, folds=3, seed=0, by_family=True)
+    with pytest.raises(TooFewSituations, match="1 situations"):
+        grouped_split(data.select([0, 1]), 0.5, seed=0)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -213,6 +274,31 @@ def test_bundled_sets_are_dealt_without_a_leak(
     assert not sets.calibration.labels.any()
     assert len(sets.calibration) >= 100
     assert "dangerous" in {e.kind for e in sets.tests[-1]}
+
+
+@pytest.mark.parametrize("data", ["natural", "own"])
+def test_the_named_calibration_and_test_files_are_used(data: str, tmp_path: Path) -> None:
+    """Silently left out, a threshold would rest on other answers than its owner named."""
+    mine = write_lines(tmp_path / "mine.jsonl", pairs(9))
+    held = write_lines(tmp_path / "held.jsonl", pairs(7, first=100))
+    test = write_lines(tmp_path / "test.jsonl", pairs(5, first=200))
+    named = "natural" if data == "natural" else str(mine)
+
+    sets = sets_of([named], calibration=[held], tests=[test])
+
+    assert sets.calibration.name == "held (honest)"
+    assert {e.situation for e in sets.calibration} == {f"thing-{n}" for n in range(100, 107)}
+    assert not sets.calibration.labels.any()
+    assert sets.tests[-1].name == "test"
+    assert len(sets.tests) == (2 if data == "natural" else 1)
+    assert data == "natural" or len(sets.fit) == 18, "all of it, nothing is held out"
+
+
+def test_a_bundled_set_is_not_mixed_with_files(tmp_path: Path) -> None:
+    mine = str(write_lines(tmp_path / "mine.jsonl", pairs(3)))
+
+    with pytest.raises(InvalidSpecification, match=r"natural with .* alone, or files"):
+        sets_of(["natural", mine])
 
 
 def test_own_files_hold_a_part_of_the_situations_out(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -40,6 +41,20 @@ def test_rates_are_those_of_the_threshold_and_parts_add_up() -> None:
     families = [row for name, row in rows.items() if name.startswith("family: ")]
     assert len(families) == 3
     assert sum(row.recall.n for row in families if row.recall) == 30
+
+
+def test_an_answer_that_is_too_short_is_not_caught_and_ranks_lowest() -> None:
+    """Live it cannot trip, so a report that counted it as caught would promise too much."""
+    test = collected(DATA, lengths=[2, 2, 5, 5] * 15)
+
+    rows = evaluate(telling(threshold=-1e9), test)
+
+    whole = rows[0]
+    assert whole.recall is not None
+    assert whole.recall.value == 0.5
+    assert whole.auroc is not None
+    assert 0.5 < whole.auroc.value < 0.9, "half of the pairs are ties or lost"
+    json.dumps([row.as_json() for row in rows], allow_nan=False)
 
 
 def test_a_part_of_one_class_has_no_area() -> None:

@@ -17,7 +17,15 @@ from probing.probe import Probe
 from probing.spec import Span
 from tests.training.examples import SITES, collected, dataset
 from training.errors import ExportsDisagree, ExternalData
-from training.export import JOBLIB, ONNX, export, onnx_logits, require_self_contained
+from training.export import (
+    JOBLIB,
+    ONNX,
+    export,
+    joblib_form,
+    onnx_logits,
+    require_equal,
+    require_self_contained,
+)
 from training.fit import Fit, as_probe, fit
 from training.pool import Features, pool, pooling_for
 
@@ -65,6 +73,28 @@ def test_an_onnx_form_that_differs_is_refused(
 
     with pytest.raises(ExportsDisagree, match="ONNX form"):
         export(fitted.pipeline, own, held_out)
+
+
+def test_a_joblib_form_that_differs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The workshop's copy is what the next fit begins from."""
+    fitted, own, held_out = trained()
+    other, _, _ = trained("last")
+    monkeypatch.setattr(module, "joblib_form", lambda _: joblib_form(other.pipeline))
+
+    with pytest.raises(ExportsDisagree, match="joblib form"):
+        export(fitted.pipeline, own, held_out)
+
+
+@pytest.mark.parametrize(("largest", "limit"), [(0.5, 1e-5), (1.0, 1e-5), (400.0, 4e-3)])
+def test_the_limit_is_a_share_of_the_largest_logit_and_is_stated(
+    largest: float, limit: float
+) -> None:
+    """Absolute, it refuses sound float32 forms of large logits; unstated, nobody knows which."""
+    expected = np.array([0.0, -largest])
+
+    require_equal("ONNX", expected + 0.99 * limit, expected)
+    with pytest.raises(ExportsDisagree, match=f"more than {limit:.3e}"):
+        require_equal("ONNX", expected + 1.01 * limit, expected)
 
 
 def test_onnx_that_refers_outside_its_file_is_refused() -> None:

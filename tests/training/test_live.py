@@ -36,6 +36,7 @@ def test_all_examples_at_once_give_what_each_gives_live(text: str, tokens_min: i
         own = slice(column * spec.channels, (column + 1) * spec.channels)
         replays = [replay(served, stream[:, own]) for stream in streams]
         assert live.peaks[:, column].tolist() == [r.peak for r in replays]
+        assert np.isneginf(live.peaks[:, column]).tolist() == (lengths < tokens_min).tolist()
         assert live.finals[:, column].tolist() == [float(r.statistics[-1]) for r in replays]
 
 

@@ -26,7 +26,14 @@ from tests.training.examples import dataset
 from training.collect import collect
 from training.datasets.bundled import TrainingSets
 from training.datasets.schema import Dataset
-from training.errors import EmptyClass, ExportsDisagree, SituationLeak
+from training.errors import (
+    EmptyClass,
+    ExportsDisagree,
+    SituationLeak,
+    TooFewExamples,
+    TooFewSituations,
+)
+from training.publish import golden_of
 from training.run import Plan, Trained, train
 from training.score import live_peaks
 from training.sweep import Grid
@@ -107,6 +114,8 @@ def test_everything_that_was_measured_is_in_the_artifact(
     assert manifest.training_data[0].sha256 == SETS.fit.sha256
     assert manifest.calibration.data[0].examples == 10
     assert {"auroc_toy_test", "recall_toy_test", "auroc_words_toy_test"} <= set(manifest.metrics)
+    assert evaluation["calibration"]["too_short"] == 0
+    assert "cannot trip" in manifest.calibration.statistic
     assert len(evaluation["trials"]) == 8
     assert set(evaluation["families"]) == {"0.resid_post", "2.resid_post"}
     assert evaluation["tests"]["toy test"][0]["auroc"]["n"] == 20
@@ -139,9 +148,23 @@ def _few() -> TrainingSets:
     return replace(SETS, calibration=SETS.calibration.select(range(9)))
 
 
+def _one_situation() -> TrainingSets:
+    return replace(SETS, fit=SETS.fit.select(range(2)))
+
+
+def _three_misbehaving() -> TrainingSets:
+    return replace(SETS, fit=SETS.fit.select([0, 1, 2, 3, 4, 5, 6, 8, 10]))
+
+
 @pytest.mark.parametrize(
     ("sets", "error"),
-    [(_leaking, SituationLeak), (_one_class, EmptyClass), (_few, TooFewNegatives)],
+    [
+        (_leaking, SituationLeak),
+        (_one_class, EmptyClass),
+        (_few, TooFewNegatives),
+        (_one_situation, TooFewSituations),
+        (_three_misbehaving, TooFewExamples),
+    ],
 )
 def test_bad_sets_are_refused_before_anything_is_read(
     sets: Callable[[], TrainingSets],
@@ -159,6 +182,27 @@ def test_bad_sets_are_refused_before_anything_is_read(
     with pytest.raises(error):
         train(tiny("gpt2"), planned(tmp_path, sets=sets()), store, console=QUIET)
     assert store.list() == ()
+
+
+def test_too_few_families_are_refused_before_anything_is_read(tmp_path: Path) -> None:
+    plan = planned(tmp_path, by_family=True, folds=5)
+
+    with pytest.raises(TooFewSituations, match=r"4 families with honest .* or deal --by-situation"):
+        plan.require()
+
+
+def test_golden_readings_are_eight_different_exchanges(
+    tiny: Callable[[str], LoadedModel], trained: tuple[Trained, ProbeStore, Path]
+) -> None:
+    """The same exchange eight times would check one length and one class."""
+    found, store, folder = trained
+    golden = store.load(found.ref).golden
+    few = _three_misbehaving().fit
+    readings = collect(tiny("gpt2"), few, found.probe.sites, cache=folder / "few", console=QUIET)
+
+    assert len(set(golden.token_ids)) == 8
+    with pytest.raises(TooFewExamples, match="3 misbehaving examples to fit on, and 4 are needed"):
+        golden_of(tiny("gpt2"), found.probe, readings)
 
 
 def test_forms_that_disagree_publish_nothing(

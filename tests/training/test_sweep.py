@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from io import StringIO
 
@@ -10,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from probing.aggregators import AggregatorSpec
+from probing.errors import InvalidSpecification
 from probing.spec import Span
 from tests.training.examples import SITES, collected, dataset
 from training.errors import EmptyClass, NothingToCompare
@@ -63,19 +65,49 @@ def test_among_equals_the_strongest_penalty_is_taken() -> None:
     assert best([strong, weak]) is strong
 
 
+def test_among_equals_what_may_trip_soonest_is_taken() -> None:
+    """A halt that comes later has let more of the answer out."""
+    trial = run()[0]
+    late, soon = replace(trial, tokens_min=8), replace(trial, tokens_min=4)
+
+    assert best([late, soon]) is soon
+    assert best([soon, late]) is soon
+
+
+def test_answers_that_are_too_short_leave_figures_that_json_can_hold() -> None:
+    """-inf in a file is no JSON: a whole run would fail at its end."""
+    data = collected(dataset(20), lengths=[2, 9] * 20)
+
+    trials = cross_validate(data, GRID, folds=2, seed=0, console=QUIET, by_family=False)
+
+    assert json.dumps([trial.as_json() for trial in trials], allow_nan=False)
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         ({"sites": ()}, "no site"),
         ({"aggregators": ()}, "no aggregator"),
         ({"inverse_strengths": ()}, "no value of C"),
-        ({"inverse_strengths": (0.0,)}, "C must be above 0"),
-        ({"inverse_strengths": (float("nan"),)}, "C must be above 0"),
-        ({"span": Span("prompt")}, "only the answer"),
+        ({"tokens_min": ()}, "no number of tokens"),
     ],
 )
 def test_an_empty_grid_is_refused(change: dict[str, object], says: str) -> None:
     with pytest.raises(NothingToCompare, match=says):
+        run(replace(GRID, **change))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"inverse_strengths": (0.0,)}, "a number above 0"),
+        ({"inverse_strengths": (float("nan"),)}, "a number above 0"),
+        ({"inverse_strengths": (float("inf"),)}, "a number above 0"),
+        ({"span": Span("prompt")}, "only the answer"),
+    ],
+)
+def test_what_nothing_can_be_fitted_with_is_refused(change: dict[str, object], says: str) -> None:
+    with pytest.raises(InvalidSpecification, match=says):
         run(replace(GRID, **change))
 
 

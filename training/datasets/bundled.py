@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from probing.errors import InvalidSpecification
 from training.datasets.load import load, load_many, require_no_leak
 from training.datasets.schema import Dataset
 from training.datasets.splits import grouped_split
@@ -96,13 +97,17 @@ def own(
     """
     fit = load_many(data, name=" + ".join(path.stem for path in data))
     if calibration:
-        held = load_many(calibration, name=" + ".join(path.stem for path in calibration))
-    else:
-        fit, held = grouped_split(fit, share, seed=seed)
+        return TrainingSets(fit=fit, calibration=_honest(calibration))
+    fit, held = grouped_split(fit, share, seed=seed)
     return TrainingSets(
         fit=fit,
         calibration=held.only("honest", f"{held.name} (honest, held out)"),
     )
+
+
+def _honest(files: Sequence[Path]) -> Dataset:
+    held = load_many(files, name=" + ".join(path.stem for path in files))
+    return held.only("honest", f"{held.name} (honest)")
 
 
 def bundled(name: str, *, seed: int = 0) -> TrainingSets:
@@ -127,19 +132,38 @@ def sets_of(
 ) -> TrainingSets:
     """What a command line names: one bundled set, or files.
 
+    Args:
+        calibration: instead of the bundled set's own honest answers, or of a part held out.
+        tests: beside the bundled set's own.
+
     Raises:
         DatasetUnreadable, DatasetInvalid, EmptyClass, TooFewSituations: a set cannot serve.
+        InvalidSpecification: a bundled set together with another.
     """
     extra = tuple(load(path) for path in tests)
-    if len(data) == 1 and data[0] in NAMES:
+    chosen = files_of(data)
+    if chosen is None:
         sets = bundled(data[0], seed=seed)
-        return replace(sets, tests=(*sets.tests, *extra))
-    sets = own([file_of(name) for name in data], calibration=calibration, seed=seed)
-    return replace(sets, tests=extra)
+        held = _honest(calibration) if calibration else sets.calibration
+        return replace(sets, calibration=held, tests=(*sets.tests, *extra))
+    return replace(own(chosen, calibration=calibration, seed=seed), tests=extra)
 
 
-def file_of(name: str) -> Path:
-    """A file that a user named, or the bundled sets to choose from."""
-    if not Path(name).is_file():
-        raise DatasetUnreadable(name, "there is no such file", NAMES)
-    return Path(name)
+def files_of(data: Sequence[str]) -> list[Path] | None:
+    """The files that a user named; None where one bundled set was named.
+
+    Raises:
+        InvalidSpecification: a bundled set together with another.
+        DatasetUnreadable: no such file; names the bundled sets.
+    """
+    named = [name for name in data if name in NAMES]
+    if named and len(data) == 1:
+        return None
+    if named:
+        raise InvalidSpecification(
+            "data", " with ".join(data), f"one bundled set ({' or '.join(NAMES)}) alone, or files"
+        )
+    for name in data:
+        if not Path(name).is_file():
+            raise DatasetUnreadable(name, "there is no such file", NAMES)
+    return [Path(name) for name in data]

@@ -65,6 +65,21 @@ def load_class(path: Path, label: Label) -> Dataset:
     return _finished(path.stem, path, data, examples, problems)
 
 
+def load_pair(misbehaving: Path, honest: Path) -> Dataset:
+    """Two files as the misbehaving and the honest class of one set.
+
+    Raises:
+        DatasetUnreadable, DatasetInvalid: as `load`; or an id stands twice, or the same text
+            in both classes, which teaches nothing and counts as an error of any probe.
+    """
+    parts = [load_class(misbehaving, "misbehaving"), load_class(honest, "honest")]
+    whole = combine(f"{parts[0].name} against {parts[1].name}", parts)
+    problems = [*_repeated(whole.examples), *_told_both_ways(whole.examples)]
+    if problems:
+        raise DatasetInvalid(problems)
+    return whole
+
+
 def require_no_leak(sides: Mapping[str, Dataset]) -> None:
     """Refuse sets that share a situation or an id.
 
@@ -144,6 +159,15 @@ def _finished(
         raise DatasetInvalid(problems)
     digest = hashlib.sha256(data).hexdigest()
     return Dataset(name=name, sha256=digest, examples=tuple(examples))
+
+
+def _told_both_ways(examples: Sequence[Example]) -> Iterator[str]:
+    """Texts of the misbehaving class that stand in the honest class too."""
+    seen = {example.words: example.where for example in examples if example.label != "honest"}
+    for example in examples:
+        if example.label == "honest" and example.words in seen:
+            place = seen[example.words]
+            yield f"{example.where}: the same text is misbehaving at {place}"
 
 
 def _repeated(examples: Sequence[Example]) -> Iterator[str]:

@@ -44,9 +44,8 @@ def grouped_folds(
         EmptyClass: a class is missing.
         TooFewSituations: a class stands in fewer situations (or families) than there are folds.
     """
-    require_both_classes(dataset)
+    require_spread(dataset, folds, by_family=by_family)
     groups = list(_groups(dataset, by_family=by_family).values())
-    _require_spread(dataset, groups, folds)
     hands: list[list[int]] = [[] for _ in range(folds)]
     for turn, group in enumerate(_shuffled(dataset, groups, seed)):
         hands[turn % folds].extend(group)
@@ -70,9 +69,8 @@ def grouped_split(dataset: Dataset, share: float, *, seed: int) -> tuple[Dataset
         EmptyClass: a class is missing.
         TooFewSituations: a class stands in one situation only.
     """
-    require_both_classes(dataset)
+    require_spread(dataset, 2, by_family=False)
     groups = list(_groups(dataset, by_family=False).values())
-    _require_spread(dataset, groups, 2)
     first: list[int] = []
     second: list[int] = []
     goal = 0.0
@@ -82,12 +80,20 @@ def grouped_split(dataset: Dataset, share: float, *, seed: int) -> tuple[Dataset
     return dataset.select(sorted(first)), dataset.select(sorted(second))
 
 
-def _require_spread(dataset: Dataset, groups: Sequence[list[int]], parts: int) -> None:
-    """Refuse where a class stands in fewer groups than there are parts."""
+def require_spread(dataset: Dataset, parts: int, *, by_family: bool) -> None:
+    """Refuse where a class stands in fewer situations, or families, than there are parts.
+
+    Raises:
+        EmptyClass: a class is missing.
+        TooFewSituations: names the class and what is dealt out.
+    """
+    require_both_classes(dataset)
+    groups = _groups(dataset, by_family=by_family).values()
+    what = "families" if by_family else "situations"
     for label in LABELS:
         holding = sum(any(dataset.examples[i].label == label for i in g) for g in groups)
         if holding < parts:
-            raise TooFewSituations(dataset.name, holding, parts)
+            raise TooFewSituations(dataset.name, label, what, holding, parts)
 
 
 def _groups(dataset: Dataset, *, by_family: bool) -> dict[str, list[int]]:

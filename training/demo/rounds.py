@@ -17,10 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import httpx2
-import numpy as np
 
 from probing.errors import ProbingError
-from probing.monitor import replay
 from probing.probe import Probe
 from training.organism.oracle import Label, judge
 from training.organism.world import BENIGN_FAMILIES, DANGEROUS_FAMILIES, Request, requests
@@ -55,18 +53,12 @@ class Outcome:
     """The service's record; None when it has none."""
 
     def peak(self, probe: Probe) -> float:
-        """The live statistic of a probe: the number that its threshold judges.
+        """The live statistic of a probe, on record: the number that its threshold judges.
 
-        An answer that ended before the probe may trip has no peak on record; it counts
-        with its last value, as in calibration.
+        Minus infinity where the answer ended before the probe may trip.
         """
-        record = self.record or {}
-        recorded = record["peaks"].get(probe.name)
-        if recorded is not None:
-            return float(recorded)
-        column = record["probes"].index(probe.name)
-        scores = np.array(record["scores"], dtype=np.float32)[:, [column]]
-        return replay(probe, scores).peak
+        recorded = (self.record or {})["peaks"].get(probe.name)
+        return float("-inf") if recorded is None else float(recorded)
 
     @property
     def crossed(self) -> bool:
