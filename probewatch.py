@@ -52,7 +52,7 @@ COMMANDS: Mapping[str, Command | Family] = {
         "API keys of the service.",
         {
             "create": Command("service.cli:create_key", "Make a key and show it once.", "serve"),
-            "list": Command("service.cli:list_keys", "Names and dates, never the keys.", "serve"),
+            "list": Command("service.cli:list_keys", "Names, scopes, dates; no keys.", "serve"),
             "revoke": Command("service.cli:revoke_key", "End a key at once.", "serve"),
         },
     ),

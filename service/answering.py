@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from service.gate import Release, Run
+from service.gate import Release, Run, place_of
 from service.ledger import Answer
 from service.metrics import Metrics
 from service.reasons import Unscored, Withheld
 from service.refusals import Refusal, refusal_of
 from service.replies import Head, as_json, failure_event
 from service.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +89,10 @@ class AnswerResponse(Response):
 
         try:
             answers = await self._answers(collect, None)
+            reply = job.head.whole(job.prompt_tokens, ["".join(parts) for parts in texts], answers)
         except Exception as error:
             await _send_refusal(send, job.head.id, self._refusal(error))
             return
-        reply = job.head.whole(job.prompt_tokens, ["".join(parts) for parts in texts], answers)
         await _send_json(send, 200, job.head.id, {}, reply)
 
     async def _answers(
@@ -120,6 +123,8 @@ class AnswerResponse(Response):
         refusal = refusal_of(error)
         if not isinstance(error, Withheld):
             self._metrics.refused.labels(refusal.code).inc()
+        if refusal.status == 500:
+            log.error("answer %s failed after the gate: %s", self._job.head.id, place_of(error))
         return refusal
 
 

@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from fastapi import FastAPI, Request
 from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from probing.errors import PromptTooLong, TemplateError
-from service.auth import Doorkeeper, keys_demanded, require_keys
+from service.asking import Remembered
+from service.auth import Doorkeeper, require_keys
 from service.domain import CaseState
 from service.engines.protocol import Engine, RequestRefused
 from service.gate import Gate
@@ -40,6 +42,9 @@ from service.store.review import ReviewStore
 from service.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
+
+RENDERING_MAX = 2
+"""Prompts that are tokenized at once; fewer than the threads that there are at the least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +78,12 @@ def create_app(
         unready_seconds=settings.unready_seconds,
     )
     shift = Shift(settings=settings, engine=engine, readiness=readiness, supervisor=Supervisor())
-    registry.register(LiveMetrics(engine, readiness, lambda: _cases_open(store)))
+    cases_open = Remembered(
+        lambda: store.counts()[CaseState.OPEN], timeout_seconds=settings.store_timeout_seconds
+    )
+    registry.register(LiveMetrics(engine, readiness, lambda: cases_open.latest))
     app = FastAPI(
-        routes=_routes(shift, store, metrics),
+        routes=_routes(shift, store, metrics, cases_open),
         lifespan=_lifespan(shift, store),
         openapi_url=None,
         docs_url=None,
@@ -102,7 +110,9 @@ def _lifespan(
     return lifespan
 
 
-def _routes(shift: Shift, store: ReviewStore, metrics: Metrics) -> list[BaseRoute]:
+def _routes(
+    shift: Shift, store: ReviewStore, metrics: Metrics, cases_open: Remembered[int]
+) -> list[BaseRoute]:
     """All that is answered, as one flat list; a test holds every entry against its kind."""
     settings = shift.settings
     gate = Gate(
@@ -113,15 +123,31 @@ def _routes(shift: Shift, store: ReviewStore, metrics: Metrics) -> list[BaseRout
         step_timeout_seconds=settings.step_timeout_seconds,
         store_timeout_seconds=settings.store_timeout_seconds,
     )
-    desk = Desk(settings=settings, gate=gate, supervisor=shift.supervisor, started=int(time.time()))
+    desk = Desk(
+        settings=settings,
+        gate=gate,
+        supervisor=shift.supervisor,
+        started=int(time.time()),
+        rendering=asyncio.Semaphore(RENDERING_MAX),
+    )
     health = health_routes(
         readiness=shift.readiness,
-        store=store,
+        commits=Remembered(lambda: _commits(store), timeout_seconds=settings.store_timeout_seconds),
+        cases_open=cases_open,
         registry=metrics.registry,
-        store_timeout_seconds=settings.store_timeout_seconds,
     )
-    watched = openai_routes(desk), monitor_routes(shift.engine, store), health
-    return [route for router in watched for route in router.routes]
+    monitor = monitor_routes(
+        shift.engine, store, store_timeout_seconds=settings.store_timeout_seconds
+    )
+    watched = openai_routes(desk), monitor, health
+    return [_with_head(route) for router in watched for route in router.routes]
+
+
+def _with_head(route: BaseRoute) -> BaseRoute:
+    """What answers GET answers HEAD too, and the server keeps the body back."""
+    if isinstance(route, Route) and route.methods and "GET" in route.methods:
+        route.methods.add("HEAD")
+    return route
 
 
 def _add_guards(app: FastAPI, settings: Settings, store: ReviewStore, metrics: Metrics) -> None:
@@ -134,9 +160,8 @@ def _add_guards(app: FastAPI, settings: Settings, store: ReviewStore, metrics: M
         app.add_exception_handler(kind, tell)
     app.add_middleware(
         Doorkeeper,
+        settings=settings,
         keys=store.keys,
-        demanded=keys_demanded(settings),
-        on_loopback=settings.on_loopback,
         metrics=metrics,
     )
     app.add_middleware(LastResort, metrics=metrics)
@@ -145,20 +170,21 @@ def _add_guards(app: FastAPI, settings: Settings, store: ReviewStore, metrics: M
 def _http_refusal(error: HTTPException) -> Refusal:
     if error.status_code == 404:
         return Refusal(404, "unknown_route", "no such route; docs/api.md lists them all")
-    return Refusal(error.status_code, "bad_method", "this route does not take that method")
+    allow = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
+    message = f"this route does not take that method; it takes {allow}"
+    return Refusal(error.status_code, "bad_method", message, allow=allow)
 
 
-def _cases_open(store: ReviewStore) -> int | None:
-    try:
-        return store.counts()[CaseState.OPEN]
-    except StoreError:
-        return None
+def _commits(store: ReviewStore) -> bool:
+    store.check()
+    return True
 
 
 class LastResort:
     """Answers 500 for a fault that nobody foresaw, and logs its place without its message.
 
-    An exception's message can quote the text that was being handled.
+    An exception's message can quote the text that was being handled. A client that leaves
+    while it sends is no fault, and nobody is left to be told.
     """
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
@@ -179,6 +205,8 @@ class LastResort:
             return
         try:
             await self._app(scope, receive, watched)
+        except ClientDisconnect:
+            return
         except Exception as fault:
             frames = "".join(traceback.format_tb(fault.__traceback__))
             log.error("internal error %s at\n%s", type(fault).__name__, frames)

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from probing.errors import ProbingError
 from probing.policy import Action
-from service.domain import Role
+from service.domain import KeyScope, Role
 from service.settings import (
     CannotStart,
     Settings,
@@ -107,6 +107,7 @@ def _serve(settings: Settings) -> None:
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    _require_keys(settings)
     with listening_socket(settings) as listener:
         from service.assembly import build
 
@@ -114,18 +115,24 @@ def _serve(settings: Settings) -> None:
         try:
             parts.engine.start()
             card = parts.engine.card
-            watch = ", ".join(
-                f"{name}@{version}"
-                for name, version in zip(card.probes, card.versions, strict=True)
-            )
             typer.echo(
-                f"serving {card.model_name} under {watch} ({settings.action.value}, release "
-                f"{settings.release_rule}) on {address_of(listener)}"
+                f"serving {card.model_name} under {', '.join(card.refs)} "
+                f"({settings.action.value}, release {settings.release_rule}) "
+                f"on {address_of(listener)}"
             )
             DrainingServer(parts.app, settings).run(sockets=[listener])
         finally:
             parts.engine.close()
             parts.store.close()
+
+
+def _require_keys(settings: Settings) -> None:
+    """Look for keys before the port opens: a refused service must never have listened."""
+    from service.auth import keys_demanded, require_keys
+
+    if keys_demanded(settings):
+        with _opened(settings) as store:
+            require_keys(settings, store.keys)
 
 
 def settings(
@@ -147,21 +154,26 @@ def settings(
 
 def create_key(
     name: Annotated[str, typer.Argument(help="Who or what will use it.")],
+    scope: Annotated[
+        KeyScope,
+        typer.Option(help="ask: chat and models; review: also everybody's requests and cases."),
+    ] = KeyScope.ASK,
     database_url: DatabaseOption = None,
     by: ByOption = None,
 ) -> None:
     """Make an API key and show it; it is kept as a digest and never shown again."""
     with _told(), _store(database_url) as store:
-        typer.echo(store.keys.create(name, by=by or _me()))
+        typer.echo(store.keys.create(name, by=by or _me(), scope=scope))
 
 
 def list_keys(database_url: DatabaseOption = None) -> None:
-    """List the names of all keys with their dates, never the keys."""
+    """List the names of all keys with their scopes and dates, never the keys."""
     with _told(), _store(database_url) as store:
-        table = Table("name", "made", "revoked")
+        table = Table("name", "scope", "made", "revoked")
         for key in store.keys.list():
             revoked = key.revoked_at.isoformat(timespec="seconds") if key.revoked_at else ""
-            table.add_row(key.name, key.created_at.isoformat(timespec="seconds"), revoked)
+            made = key.created_at.isoformat(timespec="seconds")
+            table.add_row(key.name, key.scope.value, made, revoked)
         Console().print(table)
 
 
@@ -217,12 +229,17 @@ def _role(text: str) -> Role:
 
 @contextmanager
 def _store(database_url: str | None) -> Iterator[ReviewStore]:
+    with _opened(load_settings({"database_url": database_url})) as store:
+        yield store
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[ReviewStore]:
     from service.store.opening import open_store
 
-    chosen = load_settings({"database_url": database_url})
-    make_home(chosen)
-    url = chosen.database_url.get_secret_value()
-    with open_store(url, timeout_seconds=chosen.store_timeout_seconds) as store:
+    make_home(settings)
+    url = settings.database_url.get_secret_value()
+    with open_store(url, timeout_seconds=settings.store_timeout_seconds) as store:
         yield store
 
 

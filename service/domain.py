@@ -38,6 +38,15 @@ class CaseState(StrEnum):
     """Waiting for a human."""
 
 
+class KeyScope(StrEnum):
+    """What an API key opens."""
+
+    ASK = "ask"
+    """Asking the model, and naming it and its probes."""
+    REVIEW = "review"
+    """All of that, and what is kept of everybody's conversations: requests and cases."""
+
+
 def utc_now() -> datetime:
     """The present moment with its time zone; the store refuses moments without one."""
     return datetime.now(UTC)
@@ -128,10 +137,50 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CaseSummary:
+    """A case as the queue lists it: no text and no tokens.
+
+    Its words are those of the row, unread: a row that somebody damaged is listed too,
+    and only opening it fails.
+    """
+
+    id: int
+    """The case's number."""
+    state: str
+    """Where it stands in the queue; a `CaseState` unless somebody changed the row."""
+    created_at: datetime
+    """When it joined the queue."""
+    source: str
+    """Why it waits for a human."""
+    request_id: str
+    """The request that was flagged."""
+    model: str
+    """Name of the model that answered."""
+    probe_set: str
+    """Digest of all probes that were scoring."""
+    probe: str
+    """Name of the probe that crossed first."""
+    probe_version: str
+    """Its version in the probe store."""
+    threshold: float
+    """Its threshold at that moment."""
+    statistic: float
+    """Its running statistic at the crossing step."""
+    step: int
+    """Position of the response token that crossed, from 0."""
+    release_rule: str
+    """"scored" or "immediate"."""
+    decision: str
+    """What the policy made of it, in its own word."""
+    action: str
+    """The policy in force for this request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CasePage:
     """A stretch of the queue, newest first."""
 
-    cases: tuple[Case, ...]
+    cases: tuple[CaseSummary, ...]
     """At most as many as were asked for."""
     next_cursor: int | None
     """What to pass as `before` for the next page; None at the end."""
@@ -232,6 +281,8 @@ class ApiKey:
 
     name: str
     """Who or what uses it."""
+    scope: KeyScope
+    """What it opens."""
     created_at: datetime
     """When it was made."""
     revoked_at: datetime | None

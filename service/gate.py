@@ -90,6 +90,7 @@ class Run:
         self._order = order
         self._ledger = Ledger(order, gate.engine.card)
         self._stream: Stream | None = None
+        self._sending: Patience | None = None
         self._cancelled: Unscored | None = None
         self._flagged = False
         self._released_at = [order.arrived_seconds]
@@ -99,6 +100,8 @@ class Run:
         self._cancelled = self._cancelled or reason
         if self._stream is not None:
             self._stream.cancel()
+        if self._sending is not None:
+            self._sending.break_off()
 
     async def answer(self, release: Release) -> Answer:
         """Pass on what may go out; return when all of it is scored and on record.
@@ -129,7 +132,7 @@ class Run:
                 text = await self._cleared(step)
                 if text:
                     self._released_at.append(time.monotonic())
-                    await release(text)
+                    await self._send(release(text), patience)
                 if step.decision is Decision.HALT:
                     stream.cancel()
                     return "content_filter"
@@ -143,10 +146,20 @@ class Run:
                 return await patience.wait(anext(stream))
             except TimeoutError:
                 health = self._gate.engine.health()
-                queued = self._ledger.scored == 0 and health.waiting > 0
+                queued = self._ledger.scored == 0 and health.waiting + health.reading > 0
                 moving = health.last_step_age_seconds < self._gate.step_timeout_seconds
                 if not (queued and health.alive and moving):
                     raise Withheld(Unscored.STEP_TIMEOUT) from None
+
+    async def _send(self, sending: Awaitable[None], patience: Patience) -> None:
+        """Hand text over; a client that takes nothing for so long has gone."""
+        self._sending = patience
+        try:
+            await patience.wait(sending)
+        except TimeoutError:
+            raise Withheld(Unscored.CLIENT_DISCONNECTED) from None
+        finally:
+            self._sending = None
 
     async def _cleared(self, step: Step) -> str:
         """The part of a step's text that may leave now."""
@@ -191,7 +204,7 @@ class Run:
             self._stream.cancel()
         if reason.is_failure:
             self._gate.metrics.failures.labels(reason.value).inc()
-            log.error("answer %s withheld: %s: %s", self._order.request.id, reason, _place(fault))
+            log.error("answer %s withheld: %s: %s", self._order.request.id, reason, place_of(fault))
         self._gate.readiness.failed(reason)
         self._count(reason)
         try:
@@ -205,7 +218,12 @@ class Run:
         metrics.latency.observe(time.monotonic() - self._order.arrived_seconds)
         metrics.observe_releases(self._released_at)
         prompt_tokens = len(self._order.request.prompt_ids)
-        metrics.count_answer(self._ledger.record(reason), self._ledger.card, prompt_tokens)
+        metrics.count_answer(
+            self._ledger.record(reason),
+            self._ledger.card,
+            prompt_tokens=prompt_tokens,
+            tripped=self._ledger.tripped,
+        )
 
 
 def _reason_of(fault: Exception) -> Unscored:
@@ -233,7 +251,7 @@ _ENGINE_REASONS = {
 }
 
 
-def _place(fault: BaseException) -> str:
+def place_of(fault: BaseException) -> str:
     """What failed and where, without the message: it could quote the text being handled."""
     cause = fault.__cause__ or fault
     frames = traceback.extract_tb(cause.__traceback__)

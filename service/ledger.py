@@ -13,7 +13,7 @@ from datetime import datetime
 
 import numpy as np
 
-from probing.policy import Decision
+from probing.policy import Action, Decision
 from service.domain import Flag, Message, RequestRecord, TokenScore
 from service.engines.protocol import EngineCard, FinishReason, GenerationRequest, Step
 from service.reasons import Unscored, Withheld
@@ -62,9 +62,9 @@ class Answer:
     tokens: int
     """Response tokens that were generated."""
     peaks: dict[str, float]
-    """Each probe's highest statistic, -inf when too few tokens were read."""
+    """Each deciding probe's highest statistic, -inf when too few tokens were read."""
     tripped: dict[str, bool]
-    """Whether each probe crossed its threshold."""
+    """Whether each deciding probe crossed its threshold. What a challenger says is not told."""
 
 
 class Ledger:
@@ -107,7 +107,8 @@ class Ledger:
         """Take in the next token's scores.
 
         Raises:
-            Withheld: a score is missing, not finite, of another shape or out of order.
+            Withheld: a score is missing, not finite, of another shape or out of order, or the
+                decision passes what a deciding probe has tripped on.
         """
         at = self.scored
         if step.scores is None or step.statistics is None or step.peaks is None:
@@ -118,6 +119,9 @@ class Ledger:
             raise Withheld(Unscored.MONITOR_ERROR)
         # One product instead of two isfinite: it is NaN or infinite when any factor is.
         if not math.isfinite(np.dot(step.scores, step.statistics)):
+            raise Withheld(Unscored.MONITOR_ERROR)
+        observed = self.order.request.action is Action.OBSERVE
+        if step.decision is Decision.PASS and not observed and step.tripped[self._deciding].any():
             raise Withheld(Unscored.MONITOR_ERROR)
         self._scores[at] = step.scores
         self._statistics[at] = step.statistics
@@ -218,12 +222,14 @@ class Ledger:
             released_unscored=self.released_unscored,
             decision=self.decision.word,
         )
+        said = zip(self.card.probes, self.peaks.values(), self.tripped, strict=True)
+        deciding = [one for one, role in zip(said, self.card.deciding, strict=True) if role]
         return Answer(
             finish_reason=finish_reason,
             receipt=receipt,
             tokens=self.scored,
-            peaks=self.peaks,
-            tripped=dict(zip(self.card.probes, self._last_tripped(), strict=True)),
+            peaks={name: peak for name, peak, _ in deciding},
+            tripped={name: crossed for name, _, crossed in deciding},
         )
 
     @property
@@ -236,6 +242,8 @@ class Ledger:
         """Which rule the answer is released by."""
         return "immediate" if self.order.request.early else "scored"
 
-    def _last_tripped(self) -> list[bool]:
+    @property
+    def tripped(self) -> list[bool]:
+        """Whether each probe, challengers included, crossed its threshold."""
         ever = np.asarray(self._tripped[: self.scored].any(axis=0))
         return [bool(crossed) for crossed in ever.tolist()]

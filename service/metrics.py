@@ -140,21 +140,27 @@ class Metrics:
             if reason.is_failure:
                 self.failures.labels(reason.value)
 
-    def count_answer(self, record: RequestRecord, card: EngineCard, prompt_tokens: int) -> None:
-        """Count an answer that ended, once."""
+    def count_answer(
+        self,
+        record: RequestRecord,
+        card: EngineCard,
+        *,
+        prompt_tokens: int,
+        tripped: Sequence[bool],
+    ) -> None:
+        """Count an answer that ended, once; `tripped` says it of each probe of the card."""
         self.answers.labels(record.route, record.outcome, record.reason or "").inc()
         self.prompt_tokens.inc(prompt_tokens)
         self.tokens_scored.inc(record.tokens_scored)
         self.tokens_released.inc(record.tokens_released)
         self.tokens_released_unscored.inc(record.tokens_released_unscored)
-        for name, threshold, deciding in zip(
-            card.probes, card.thresholds, card.deciding, strict=True
+        for name, threshold, deciding, crossed in zip(
+            card.probes, card.thresholds, card.deciding, tripped, strict=True
         ):
             peak = record.peaks.get(name)
-            if peak is None:
-                continue
-            self.margin.labels(name).observe(peak - threshold)
-            if peak >= threshold:
+            if peak is not None:
+                self.margin.labels(name).observe(peak - threshold)
+            if crossed:
                 role = "champion" if deciding else "challenger"
                 self.crossings.labels(name, role, record.action.value).inc()
 

@@ -57,12 +57,20 @@ class Patience:
         finally:
             self._since = None
 
+    def break_off(self) -> None:
+        """End the wait that is going on, if there is one, as if its time were up.
+
+        What is waited for may ask for this itself: it is running then, and nothing waits.
+        """
+        if self._since is not None and asyncio.current_task() is not self._task:
+            self._broken = True
+            self._task.cancel()
+
     def _look(self) -> None:
         now = self._loop.time()
         left = self._seconds if self._since is None else self._since + self._seconds - now
         if left > 0:
             self._timer = self._loop.call_later(left, self._look)
             return
-        self._broken = True
         self._timer = self._loop.call_later(self._seconds, self._look)
-        self._task.cancel()
+        self.break_off()

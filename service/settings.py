@@ -9,7 +9,9 @@ table by `settings_page`, and a test compares the two.
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +27,8 @@ from probing.policy import Action
 
 SETTINGS_FILE = "probewatch.toml"
 PREFIX = "PROBEWATCH_"
+OUR_OTHERS = frozenset({"PROBEWATCH_TEST_ASSETS"})
+"""Variables with our prefix that are no settings of the service."""
 DEFAULT_DATABASE = "sqlite:///var/probewatch.db"
 
 ReleaseRule = Literal["scored", "immediate"]
@@ -150,8 +154,10 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
     """Read the settings; `overrides` come from the command line, and None in them is no choice.
 
     Raises:
-        SettingsError: a value does not fit, or the file names an unknown setting.
+        SettingsError: a value does not fit, or the file or the environment names an unknown
+            setting.
     """
+    _refuse_unknown(os.environ)
     chosen = {name: value for name, value in (overrides or {}).items() if value is not None}
     try:
         return Settings(**chosen)
@@ -159,6 +165,19 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
         raise SettingsError(_sentence(error)) from None
     except ValueError as error:
         raise SettingsError(f"cannot read {SETTINGS_FILE}: {error}; correct the file") from None
+
+
+def _refuse_unknown(environment: Mapping[str, str]) -> None:
+    """A mistyped variable would be dropped, and with it, say, the action `halt`."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    ours = {name for name in environment if name.upper().startswith(PREFIX)} - OUR_OTHERS
+    unknown = sorted(name for name in ours if name.upper() not in known)
+    if unknown:
+        closest = get_close_matches(unknown[0].upper(), sorted(known), n=1, cutoff=0)[0]
+        raise SettingsError(
+            f"the environment names the unknown setting {unknown[0]}; the closest is {closest}; "
+            "`probewatch settings` lists them all"
+        )
 
 
 def make_home(settings: Settings) -> None:

@@ -41,6 +41,22 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
 }
 """Unsupported fields, with the values that ask for nothing beyond what is done anyway."""
 
+UNSUPPORTED = frozenset(
+    {
+        "audio",
+        "function_call",
+        "name",
+        "prediction",
+        "reasoning_effort",
+        "refusal",
+        "tool_call_id",
+        "tool_calls",
+        "verbosity",
+        "web_search_options",
+    }
+)
+"""Fields that OpenAI knows and no value of which is harmless here: named when refused."""
+
 
 def _joined(content: Any) -> Any:
     """Text parts become one text; anything else is left for the type to refuse."""
@@ -217,30 +233,77 @@ def read_as(kind: type[R], data: Mapping[str, Any]) -> R:
     """The request in its type.
 
     Raises:
-        Refusal: 400 that names the field; never its value, which could be a prompt.
+        Refusal: 400 that names the field; never its value, which could be a prompt, nor a
+            name that nobody knows, which could be one too.
     """
     asked = {name: value for name, value in data.items() if not _asks_nothing(kind, name, value)}
     try:
         return kind.model_validate(asked)
     except ValidationError as error:
-        raise _refusal(error) from None
+        raise _refusal(error, data) from None
 
 
 def _asks_nothing(kind: type[Sampling], name: str, value: Any) -> bool:
     if name in kind.model_fields:
         return False
-    return value is None or name in IGNORED or value in NEUTRAL.get(name, ())
+    return value is None or name in IGNORED or _is_neutral(name, value)
 
 
-def _refusal(error: ValidationError) -> Refusal:
+def _is_neutral(name: str, value: Any) -> bool:
+    """Whether the value is one of those in the table; for Python `0 == False`, for JSON not."""
+    is_bool = isinstance(value, bool)
+    return any(
+        value == neutral and is_bool == isinstance(neutral, bool)
+        for neutral in NEUTRAL.get(name, ())
+    )
+
+
+def _refusal(error: ValidationError, data: Mapping[str, Any]) -> Refusal:
     fault = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    param = _path(fault["loc"])
     if fault["type"] == "extra_forbidden":
-        message = f"{param} is not supported by this service, so it is refused; leave it out"
-        return Refusal(400, "unsupported_parameter", message, param=param)
+        return _unsupported(fault["loc"], data)
+    param = _path(fault["loc"])
     if fault["type"] == "missing":
         return Refusal(400, "missing_parameter", f"{param} is required", param=param)
-    return Refusal(400, "invalid_value", f"{param}: {fault['msg']}", param=param)
+    message = f"{param or 'a name in the body'}: {fault['msg']}"
+    return Refusal(400, "invalid_value", message, param=param or None)
+
+
+def _unsupported(location: Sequence[str | int], data: Mapping[str, Any]) -> Refusal:
+    """Names a field that is known somewhere; of any other it tells the place alone."""
+    *way, name = location
+    if name in _KNOWN:
+        param = _path(location)
+        message = f"{param} is not supported by this service, so it is refused; leave it out"
+        return Refusal(400, "unsupported_parameter", message, param=param)
+    holder: Any = data
+    for part in way:
+        holder = holder[part]
+    place, number = _path(way), list(holder).index(name) + 1
+    message = (
+        f"field {number} of {place or 'the body'} is an unknown field, so it is refused; "
+        "correct its name or leave it out"
+    )
+    return Refusal(400, "unsupported_parameter", message, param=place or None)
+
+
+_KNOWN = UNSUPPORTED.union(
+    IGNORED,
+    NEUTRAL,
+    *(
+        kind.model_fields
+        for kind in (
+            ChatMessage,
+            StreamOptions,
+            ModerationMode,
+            ModerationPolicy,
+            ModerationRequest,
+            ChatRequest,
+            CompletionRequest,
+        )
+    ),
+)
+"""All names that may stand in an error."""
 
 
 def _path(location: Sequence[str | int]) -> str:

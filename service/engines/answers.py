@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from probing.monitor import Judgement
+from probing.policy import Decision
 from service.engines.detokenize import Decoder, StopFilter
 from service.engines.protocol import FinishReason, GenerationRequest, Step
 from service.engines.streams import LocalStream
@@ -84,6 +85,7 @@ class Answer:
             scores=None,
             statistics=None,
             peaks=None,
+            decision=Decision.PASS,
         )
 
     def read(self, row: int, judged: Judgement, reason: FinishReason | None) -> Step:
@@ -116,6 +118,7 @@ class Answer:
             scores=None,
             statistics=None,
             peaks=None,
+            decision=Decision.PASS,
             finish_reason="stop",
         )
 

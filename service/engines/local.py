@@ -134,6 +134,7 @@ class LocalEngine:
         return EngineHealth(
             alive=self._alive,
             last_step_age_seconds=age,
+            reading=len(scheduler.filling),
             running=len(scheduler.running) + len(scheduler.filling),
             waiting=scheduler.waiting,
             reason=None if refusal is None else str(refusal),

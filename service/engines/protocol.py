@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
+from probing.errors import DuplicateProbe
 from probing.policy import Action, Decision
 
 FinishReason = Literal["stop", "length", "content_filter"]
@@ -122,7 +123,7 @@ class Step:
     """Their highest statistics so far, -inf before `tokens_min`; None only in an `early` step."""
     tripped: Bool[NDArray[np.bool_], " probes"] | None = None
     """Which probes have crossed their threshold so far; None only in an `early` step."""
-    decision: Decision = Decision.PASS
+    decision: Decision
     """The policy's word on the stream so far. `HALT` is always the last step."""
     finish_reason: FinishReason | None = None
     """Set on the last step of a stream, and only there. Early steps never carry one.
@@ -159,8 +160,10 @@ class EngineHealth:
     """False once its thread has died, was closed or was never started."""
     last_step_age_seconds: float
     """Since the last finished step while streams run; 0 while there is nothing to do."""
+    reading: int
+    """Requests whose prompts are being read."""
     running: int
-    """Streams in the batch, those being prefilled included."""
+    """Streams in the batch, those whose prompts are being read included."""
     waiting: int
     """Requests in the queue."""
     reason: str | None
@@ -169,7 +172,11 @@ class EngineHealth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineCard:
-    """What it serves and what watches it."""
+    """What it serves and what watches it.
+
+    Raises:
+        DuplicateProbe: a version of a probe is in the set twice.
+    """
 
     model_name: str
     """As `/v1/models` lists it."""
@@ -180,13 +187,23 @@ class EngineCard:
     probe_set: str
     """Digest of the probe set."""
     probes: tuple[str, ...]
-    """Names, in the order of every vector in a step."""
+    """What each probe is called in results, in the order of every vector in a step."""
     versions: tuple[str, ...]
     """Of each probe."""
     thresholds: tuple[float, ...]
     """Of each probe."""
     deciding: tuple[bool, ...]
     """Whether each probe is a champion; challengers only record."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.refs)) < len(self.probes):
+            raise DuplicateProbe(self.refs)
+
+    @property
+    def refs(self) -> tuple[str, ...]:
+        """Name and version of each probe, such as "petty@3"."""
+        pairs = zip(self.probes, self.versions, strict=True)
+        return tuple(f"{name.partition('@')[0]}@{version}" for name, version in pairs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,19 +1,21 @@
 """Our own resources under `/v1/monitor`: probes, requests with their scores, cases.
 
-Cases are listed without text; one case has it, for whoever may read it. Errors
-are problem details (RFC 9457).
+Cases are listed without text; one case has it, for whoever holds a key that reviews.
+Errors are problem details (RFC 9457).
 """
 
 from __future__ import annotations
 
 import math
 import re
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from service.domain import Case, CaseState, RequestRecord, TokenScore
+from service.asking import in_time
+from service.domain import Case, CaseState, CaseSummary, RequestRecord, TokenScore
 from service.engines.protocol import Engine
 from service.refusals import Refusal
 from service.replies import json_response
@@ -23,37 +25,50 @@ PREFIX = "/v1/monitor"
 PAGE_DEFAULT, PAGE_MAX = 50, 200
 
 
-def monitor_routes(engine: Engine, store: ReviewStore) -> APIRouter:
-    """What the watch saw. Plain functions, because the store blocks: each runs in a thread."""
+def monitor_routes(
+    engine: Engine, store: ReviewStore, *, store_timeout_seconds: float
+) -> APIRouter:
+    """What the watch saw. Reading and writing out happen in a thread: scores can be many."""
     router = APIRouter(prefix=PREFIX)
 
     @router.get("/probes")
-    def probes() -> Response:
+    async def probes() -> Response:
         return json_response(_probes(engine))
 
     @router.get("/requests/{request_id}")
-    def request(request_id: str) -> Response:
-        record = store.request(request_id)
-        if record is None:
-            message = "no such request has ended; further choices are called ID-1, ID-2, ..."
-            raise Refusal(404, "unknown_request", message)
-        return json_response(_record(record))
+    async def request(request_id: str) -> Response:
+        return await in_time(store_timeout_seconds, _one_request, store, request_id)
 
     @router.get("/cases")
-    def cases(request: Request) -> Response:
-        query = _CaseQuery(request)
-        page = store.cases(state=query.state, limit=query.limit, before=query.before)
-        listed = [_case(case) for case in page.cases]
-        return json_response({"cases": listed, "next": page.next_cursor})
+    async def cases(request: Request) -> Response:
+        return await in_time(store_timeout_seconds, _some_cases, store, _CaseQuery(request))
 
     @router.get("/cases/{case_id}")
-    def case(case_id: str) -> Response:
-        found = store.case(int(case_id)) if re.fullmatch(r"[0-9]{1,18}", case_id) else None
-        if found is None:
-            raise Refusal(404, "unknown_case", f"no such case; list them at {PREFIX}/cases")
-        return json_response({**_case(found), **_case_text(found)})
+    async def case(case_id: str) -> Response:
+        return await in_time(store_timeout_seconds, _one_case, store, case_id)
 
     return router
+
+
+def _one_request(store: ReviewStore, request_id: str) -> Response:
+    record = store.request(request_id)
+    if record is None:
+        message = "no such request has ended; further choices are called ID-1, ID-2, ..."
+        raise Refusal(404, "unknown_request", message)
+    return json_response(_record(record))
+
+
+def _some_cases(store: ReviewStore, query: _CaseQuery) -> Response:
+    page = store.cases(state=query.state, limit=query.limit, before=query.before)
+    listed = [_summary(case) for case in page.cases]
+    return json_response({"cases": listed, "next": page.next_cursor})
+
+
+def _one_case(store: ReviewStore, case_id: str) -> Response:
+    found = store.case(int(case_id)) if re.fullmatch(r"[0-9]{1,18}", case_id) else None
+    if found is None:
+        raise Refusal(404, "unknown_case", f"no such case; list them at {PREFIX}/cases")
+    return json_response({**_summary(_summarised(found)), **_case_text(found)})
 
 
 class _CaseQuery:
@@ -61,8 +76,9 @@ class _CaseQuery:
 
     def __init__(self, request: Request) -> None:
         given = request.query_params
-        if unknown := given.keys() - {"state", "limit", "before"}:
-            raise _bad_query(min(unknown), "no such parameter")
+        if given.keys() - {"state", "limit", "before"}:
+            message = "an unknown query parameter; there are state, limit and before"
+            raise Refusal(400, "invalid_query", message)
         state = given.get("state")
         if state is not None and state not in list(CaseState):
             raise _bad_query("state", f"one of {', '.join(CaseState)}")
@@ -80,7 +96,7 @@ def _number(text: str | None, name: str, most: int) -> int | None:
 
 
 def _bad_query(name: str, expected: str) -> Refusal:
-    return Refusal(400, "invalid_query", f"query parameter {name[:40]!r}: {expected}", param=name)
+    return Refusal(400, "invalid_query", f"query parameter {name!r}: {expected}", param=name)
 
 
 def _probes(engine: Engine) -> dict[str, Any]:
@@ -118,18 +134,29 @@ def _record(record: RequestRecord) -> dict[str, Any]:
     }
 
 
-def _case(case: Case) -> dict[str, Any]:
+def _summary(case: CaseSummary) -> dict[str, Any]:
+    return {**asdict(case), "created_at": case.created_at.isoformat()}
+
+
+def _summarised(case: Case) -> CaseSummary:
     flag = case.flag
-    plain = "request_id model probe_set probe probe_version threshold statistic step release_rule"
-    return {
-        "id": case.id,
-        "state": case.state.value,
-        "created_at": case.created_at.isoformat(),
-        "source": flag.source,
-        **{name: getattr(flag, name) for name in plain.split()},
-        "decision": flag.decision.word,
-        "action": flag.action.value,
-    }
+    return CaseSummary(
+        id=case.id,
+        state=case.state.value,
+        created_at=case.created_at,
+        source=flag.source,
+        request_id=flag.request_id,
+        model=flag.model,
+        probe_set=flag.probe_set,
+        probe=flag.probe,
+        probe_version=flag.probe_version,
+        threshold=flag.threshold,
+        statistic=flag.statistic,
+        step=flag.step,
+        release_rule=flag.release_rule,
+        decision=flag.decision.word,
+        action=flag.action.value,
+    )
 
 
 def _case_text(case: Case) -> dict[str, Any]:
@@ -147,7 +174,7 @@ def _token(token: TokenScore) -> dict[str, Any]:
         "position": token.position,
         "text": token.text,
         "scores": list(token.scores),
-        "statistics": list(token.statistics),
+        "statistics": [_finite(statistic) for statistic in token.statistics],
     }
 
 

@@ -46,6 +46,9 @@ class Desk:
     """Holds the work that outlives a connection."""
     started: int
     """Unix time in seconds; the `created` of the one model."""
+    rendering: asyncio.Semaphore
+    """How many prompts are tokenized at once. Long ones take seconds, and in the same threads
+    flags are committed: they must never wait for a prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +120,8 @@ async def _respond(desk: Desk, question: Question) -> Response:
     if (choices := asked.n or 1) > desk.settings.choices_max:
         most = desk.settings.choices_max
         raise Refusal(400, "invalid_value", f"n is {choices}; ask for {most} at most", param="n")
-    prompt_ids = await asyncio.to_thread(question.render)
+    async with desk.rendering:
+        prompt_ids = await asyncio.to_thread(question.render)
     tokens_max = _room(desk, asked, len(prompt_ids))
     request_id = f"{'chatcmpl' if question.kind == 'chat' else 'cmpl'}-{uuid.uuid4().hex}"
     runs = tuple(

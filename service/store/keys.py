@@ -13,9 +13,9 @@ import hmac
 import re
 import secrets
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, RowMapping, select, update
 
-from service.domain import ApiKey, utc_now
+from service.domain import ApiKey, KeyScope, utc_now
 from service.store.audit import add_entry
 from service.store.database import Database
 from service.store.errors import KeyExists, UnknownKey
@@ -23,6 +23,7 @@ from service.store.tables import api_keys
 
 _SHAPE = re.compile(r"pw-([0-9a-f]{16})-[A-Za-z0-9_-]{43}")
 _NO_DIGEST = bytes(32)
+_KNOWN = (api_keys.c.name, api_keys.c.scope, api_keys.c.created_at, api_keys.c.revoked_at)
 
 
 class Keys:
@@ -31,7 +32,7 @@ class Keys:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, name: str, *, by: str) -> str:
+    def create(self, name: str, *, by: str, scope: KeyScope = KeyScope.ASK) -> str:
         """Make a key and return it; this is the only moment in which it exists in full.
 
         Raises:
@@ -46,7 +47,11 @@ class Keys:
                 raise KeyExists(name)
             connection.execute(
                 api_keys.insert().values(
-                    id=number, name=name, digest=_digest(key), created_at=utc_now()
+                    id=number,
+                    name=name,
+                    digest=_digest(key),
+                    created_at=utc_now(),
+                    scope=scope.value,
                 )
             )
             add_entry(
@@ -55,13 +60,13 @@ class Keys:
                 action="key.create",
                 subject=name,
                 before=None,
-                after=number,
+                after=f"{number} ({scope.value})",
                 reason="",
             )
         return key
 
-    def name_of(self, key: str) -> str | None:
-        """Whose key it is; None when it is no valid key, whatever was sent instead.
+    def holder(self, key: str) -> ApiKey | None:
+        """Whose key it is and what it opens; None when it is no valid key, whatever was sent.
 
         Raises:
             StoreUnavailable: the database failed, so nobody can be let in.
@@ -69,14 +74,12 @@ class Keys:
         shape = _SHAPE.fullmatch(key)
         if shape is None:
             return None
-        asked = select(api_keys.c.name, api_keys.c.digest).where(
-            api_keys.c.id == shape[1], _valid()
-        )
+        asked = select(api_keys.c.digest, *_KNOWN).where(api_keys.c.id == shape[1], _valid())
         with self._database.reading() as connection:
-            row = connection.execute(asked).first()
-        expected = _NO_DIGEST if row is None else bytes(row.digest)
+            row = connection.execute(asked).mappings().first()
+        expected = _NO_DIGEST if row is None else bytes(row["digest"])
         same = hmac.compare_digest(expected, _digest(key))
-        return str(row.name) if same and row is not None else None
+        return _key_of_row(row) if same and row is not None else None
 
     def revoke(self, name: str, *, by: str, reason: str = "") -> None:
         """End a key. The next request with it is refused.
@@ -89,18 +92,18 @@ class Keys:
             update(api_keys)
             .where(api_keys.c.name == name, _valid())
             .values(revoked_at=utc_now())
-            .returning(api_keys.c.id)
+            .returning(api_keys.c.id, api_keys.c.scope)
         )
         with self._database.writing() as connection:
-            number = connection.scalar(ended)
-            if number is None:
+            row = connection.execute(ended).first()
+            if row is None:
                 raise UnknownKey(name)
             add_entry(
                 connection,
                 actor=by,
                 action="key.revoke",
                 subject=name,
-                before=number,
+                before=f"{row.id} ({row.scope})",
                 after=None,
                 reason=reason,
             )
@@ -111,10 +114,18 @@ class Keys:
         Raises:
             StoreUnavailable: the database failed.
         """
-        columns = (api_keys.c.name, api_keys.c.created_at, api_keys.c.revoked_at)
-        oldest_first = select(*columns).order_by(api_keys.c.created_at, api_keys.c.id)
+        oldest_first = select(*_KNOWN).order_by(api_keys.c.created_at, api_keys.c.id)
         with self._database.reading() as connection:
-            return tuple(ApiKey(**row) for row in connection.execute(oldest_first).mappings())
+            return tuple(_key_of_row(row) for row in connection.execute(oldest_first).mappings())
+
+
+def _key_of_row(row: RowMapping) -> ApiKey:
+    return ApiKey(
+        name=row["name"],
+        scope=KeyScope(row["scope"]),
+        created_at=row["created_at"],
+        revoked_at=row["revoked_at"],
+    )
 
 
 def _valid() -> ColumnElement[bool]:

@@ -20,6 +20,7 @@ from service.store.deployments import Deployments
 from service.store.errors import UnknownFlag
 from service.store.faults import unavailable
 from service.store.keys import Keys
+from service.store.listing import summaries, summary_of_row
 from service.store.packing import pack_tokens, unpack_texts
 from service.store.rows import case_of_row, request_of_row, row_of_flag, row_of_request
 from service.store.tables import cases, flags, pulse, requests
@@ -107,7 +108,7 @@ class ReviewStore:
     def cases(
         self, *, state: CaseState | None = None, limit: int = 50, before: int | None = None
     ) -> CasePage:
-        """A stretch of the queue, newest first.
+        """A stretch of the queue, newest first, without a word of any conversation.
 
         Args:
             state: only cases in this state; None for all.
@@ -118,13 +119,13 @@ class ReviewStore:
             StoreUnavailable: the database failed.
         """
         limit = max(1, min(limit, CASES_PER_PAGE_MAX))
-        page = _cases_with_flags().order_by(cases.c.id.desc()).limit(limit + 1)
+        page = summaries().order_by(cases.c.id.desc()).limit(limit + 1)
         if state is not None:
             page = page.where(cases.c.state == state.value)
         if before is not None:
             page = page.where(cases.c.id < max(0, min(before, _ROW_NUMBER_MAX)))
         with self._database.reading() as connection:
-            found = [case_of_row(row) for row in connection.execute(page).mappings()]
+            found = [summary_of_row(row) for row in connection.execute(page).mappings()]
         shown = tuple(found[:limit])
         return CasePage(cases=shown, next_cursor=shown[-1].id if len(found) > limit else None)
 
@@ -133,6 +134,7 @@ class ReviewStore:
 
         Raises:
             StoreUnavailable: the database failed.
+            DamagedRow: what is stored of it cannot be read back.
         """
         if not 0 < case_id <= _ROW_NUMBER_MAX:
             return None

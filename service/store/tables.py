@@ -138,6 +138,8 @@ api_keys = Table(
     Column("digest", LargeBinary, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("revoked_at", Moment),
+    Column("scope", Lossless, nullable=False, server_default="ask"),
+    CheckConstraint("scope IN ('ask', 'review')", name="scope_known"),
     Index(
         "uq_api_keys_name_valid",
         "name",

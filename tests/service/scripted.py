@@ -68,6 +68,8 @@ class ScriptedEngine:
     hang: bool = False
     alive: bool = True
     full: bool = False
+    reading: int = 0
+    still: bool = False
     pause_seconds: float = 0.0
     card: EngineCard = CARD
     requests: list[GenerationRequest] = field(default_factory=list)
@@ -95,9 +97,14 @@ class ScriptedEngine:
 
     def health(self) -> EngineHealth:
         running = sum(not stream.ended for stream in self.streams)
-        age = 99.0 if self.hang and running else 0.0
+        age = 99.0 if self.still or (self.hang and running and not self.reading) else 0.0
         return EngineHealth(
-            alive=self.alive, last_step_age_seconds=age, running=running, waiting=0, reason=None
+            alive=self.alive,
+            last_step_age_seconds=age,
+            reading=self.reading,
+            running=running,
+            waiting=0,
+            reason=None,
         )
 
     def step_stats(self) -> StepStats:

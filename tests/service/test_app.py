@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from starlette.routing import Route
 
+from probing.errors import TemplateError
 from service.app import create_app
 from service.settings import Settings
 from service.store.review import ReviewStore
@@ -56,7 +58,7 @@ def test_the_routes_are_a_closed_list(store: ReviewStore) -> None:
 
 def test_only_the_generating_routes_take_anything(store: ReviewStore) -> None:
     for path, methods in routes(store).items():
-        assert methods == ({"POST"} if path in GENERATING else {"GET"}), path
+        assert methods == ({"POST"} if path in GENERATING else {"GET", "HEAD"}), path
 
 
 def test_every_route_is_in_the_page_of_the_api(store: ReviewStore) -> None:
@@ -126,6 +128,67 @@ def test_a_wrong_method_is_told_in_openais_shape(store: ReviewStore) -> None:
         response = served.client.get("/v1/chat/completions")
 
     assert (response.status_code, response.json()["error"]["code"]) == (405, "bad_method")
+    assert response.headers["allow"] == "POST"
+
+
+def test_a_wrong_method_is_told_which_ones_are_right(store: ReviewStore) -> None:
+    with serving(ScriptedEngine(), store) as served:
+        response = served.client.post("/v1/monitor/cases")
+
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize("path", ["/livez", "/v1/models", "/v1/monitor/cases"])
+def test_what_answers_get_answers_head_without_a_body(store: ReviewStore, path: str) -> None:
+    """Watchers of load balancers ask so."""
+    with serving(ScriptedEngine(), store) as served:
+        whole, head = served.client.get(path), served.client.head(path)
+
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == str(len(whole.content))
+
+
+def test_a_client_that_leaves_while_it_sends_is_no_fault(
+    store: ReviewStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else everybody could fill the log with errors and set off the alert on them."""
+    registry = CollectorRegistry()
+    app = create_app(Settings(), ScriptedEngine(), store, registry)
+    sent: list[object] = []
+    coming = iter(
+        [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+    )
+
+    async def receive() -> dict[str, object]:
+        return next(coming)
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json")]
+    path = "/v1/chat/completions"
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers,
+             "query_string": b"", "http_version": "1.1", "scheme": "http"}  # fmt: skip
+    asyncio.run(app(scope, receive, send))
+
+    refused = {"code": "internal_error"}
+    assert registry.get_sample_value("probewatch_requests_refused_total", refused) is None
+    assert (sent, caplog.records) == ([], [])
+
+
+def test_what_a_template_says_of_a_message_is_not_passed_on(store: ReviewStore) -> None:
+    """A template's own words can quote the message that it refuses."""
+
+    class Picky(ScriptedEngine):
+        def render_chat(self, messages: object) -> tuple[int, ...]:
+            raise TemplateError(f"cannot say {messages}")
+
+    with serving(Picky(), store) as served:
+        response = served.chat()
+
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "template_error")
+    assert "check the roles" in response.text
+    assert "plants" not in response.text
 
 
 def test_an_unforeseen_fault_is_a_500_and_no_text_in_the_log(

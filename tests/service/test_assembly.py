@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +13,12 @@ import pytest
 from probes_store.draft import Artifact
 from probes_store.errors import ArtifactDamaged, ProbeNotFound
 from probes_store.store import ProbeStore
-from probing.errors import GoldenMismatch, ReadingMismatch
+from probing.errors import DuplicateProbe, GoldenMismatch, ReadingMismatch
 from probing.golden import Golden
 from probing.model import LoadedModel
 from service.assembly import NothingDeployed, deployed, watched_engine
 from service.domain import Role
+from service.engines.protocol import GenerationRequest, QueueFull
 from service.settings import Settings
 from service.store.review import ReviewStore
 from tests.service.publishing import publish
@@ -108,3 +110,32 @@ def test_roles_come_from_the_database_and_not_from_the_artifact(
 
     assert (card.model_name, card.deciding) == ("tiny", (True, False))
     assert card.versions == ("1", "2")
+    assert card.probes == ("petty", "petty@2"), "else the one would hide what the other says"
+    assert card.refs == ("petty@1", "petty@2")
+
+
+def test_one_version_in_both_roles_is_refused(
+    tiny: Tiny, probes: ProbeStore, store: ReviewStore
+) -> None:
+    artifact = served(tiny, probes, store)["champion"]
+    store.deployments.promote("challenger", str(artifact.ref), by="test", reason="")
+
+    with pytest.raises(DuplicateProbe, match="a version of its own"):
+        watched_engine(SETTINGS, tiny("gpt2"), deployed(probes, store))
+
+
+def test_limits_come_from_the_settings(tiny: Tiny, probes: ProbeStore, store: ReviewStore) -> None:
+    artifacts = served(tiny, probes, store)
+    narrow = Settings(model="tiny", streams_max=1, queue_requests_max=1)
+
+    async def fill() -> None:
+        engine = watched_engine(narrow, tiny("gpt2"), artifacts)
+        engine.start()
+        try:
+            for number in range(3):
+                engine.submit(GenerationRequest(id=str(number), prompt_ids=(1,), tokens_max=200))
+        finally:
+            engine.close()
+
+    with pytest.raises(QueueFull):
+        asyncio.run(fill())

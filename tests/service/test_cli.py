@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -49,6 +50,28 @@ def test_a_key_is_shown_once_and_then_only_by_name() -> None:
     assert key.startswith("pw-")
     assert "dashboard" in listed
     assert key not in listed
+
+
+def test_a_key_has_the_scope_that_it_was_made_with() -> None:
+    run("create-key", "client")
+    run("create-key", "auditor", "--scope", "review")
+
+    rows = [line.split() for line in run("list-keys").splitlines()]
+
+    scopes = {row[1]: row[3] for row in rows if len(row) > 3 and row[1] in ("client", "auditor")}
+    assert scopes == {"client": "ask", "auditor": "review"}
+
+
+def test_a_service_without_keys_never_listens() -> None:
+    """Here the port is taken: who tried to bind it first would say so."""
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+
+        output = run("serve", "--host", "0.0.0.0", "--port", port, status=1)
+
+    assert "probewatch keys create" in output
 
 
 def test_a_revoked_key_stays_in_the_list() -> None:
@@ -137,4 +160,4 @@ def test_one_command_serves_a_watched_model_until_sigterm(
     assert answer.choices[0].probewatch["released"] == 3
     assert status == 0
     with open_store(f"sqlite:///{tmp_path}/review.db") as store:
-        assert store.cases().cases[0].flag.request_id == answer.id
+        assert store.cases().cases[0].request_id == answer.id

@@ -15,7 +15,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from probing.policy import Action, Decision
-from service.domain import Message, utc_now
+from service.domain import Flag, Message, utc_now
 from service.engines.protocol import EngineFailure, GenerationRequest, Step
 from service.gate import Gate, Run
 from service.ledger import Answer, Order
@@ -46,6 +46,10 @@ FAILURES = {
     ),
     "no score": (Unscored.UNSCORED_STEP, lambda step: replace(step, scores=None)),
     "no statistic": (Unscored.UNSCORED_STEP, lambda step: replace(step, statistics=None)),
+    "a pass of what has tripped": (
+        Unscored.MONITOR_ERROR,
+        lambda step: replace(step, tripped=np.array([True, False])),
+    ),
     "hold": (Unscored.UNKNOWN_DECISION, lambda step: replace(step, decision=Decision.HOLD)),
     "monitor raises": (
         Unscored.MONITOR_ERROR,
@@ -114,6 +118,12 @@ class Desk:
         return self.count("probewatch_answers_total", route=route, outcome=outcome, reason=reason)
 
 
+def the_flag(store: ReviewStore) -> Flag:
+    case = store.case(store.cases().cases[0].id)
+    assert case is not None
+    return case.flag
+
+
 @contextmanager
 def write_locked(path: Path) -> Iterator[None]:
     """Another process holds the database's write lock."""
@@ -176,7 +186,7 @@ def test_halt_ends_the_answer_before_the_crossing_token(store: ReviewStore) -> N
     assert answer.finish_reason == "content_filter"
     assert (answer.receipt.scored, answer.receipt.released) == (3, 2)
     assert answer.receipt.decision == "halt"
-    flag = store.cases().cases[0].flag
+    flag = the_flag(store)
     assert (flag.step, flag.answer_so_far, flag.decision) == (2, "I took it", Decision.HALT)
 
 
@@ -198,7 +208,7 @@ def test_a_flagged_answer_that_goes_on_is_whole_in_its_case(store: ReviewStore) 
 
     answer = desk.answer(Action.FLAG)
 
-    flag = store.cases().cases[0].flag
+    flag = the_flag(store)
     assert desk.released == list(WORDS)
     assert (flag.answer_so_far, len(flag.tokens), flag.step) == ("I took it.", 4, 1)
     assert (flag.probe, flag.probe_version, flag.statistic) == ("petty", "1", 2.0)
@@ -216,7 +226,7 @@ def test_a_flagged_answer_that_breaks_off_is_kept_as_far_as_it_was_read(
         desk.answer(Action.FLAG)
 
     assert desk.released == ["I", " took", " it"]
-    assert store.cases().cases[0].flag.answer_so_far == "I took it"
+    assert the_flag(store).answer_so_far == "I took it"
 
 
 def test_a_locked_database_withholds_the_token_that_needs_a_flag(
@@ -268,7 +278,7 @@ def test_observe_records_the_crossing_and_queues_nothing(store: ReviewStore) -> 
     record = store.request("r1")
     assert record is not None
     assert (record.tripped_at, record.decision) == (2, Decision.PASS)
-    assert (answer.tripped, store.cases().cases) == ({"petty": True, "shadow": False}, ())
+    assert (answer.tripped, store.cases().cases) == ({"petty": True}, ())
     labels = {"probe": "petty", "role": "champion", "action": "observe"}
     assert desk.count("probewatch_threshold_crossings_total", **labels) == 1
 
@@ -278,8 +288,9 @@ def test_a_challenger_counts_and_never_decides(store: ReviewStore) -> None:
     steps = [replace(s, tripped=over, peaks=np.array([-2, 2], np.float32)) for s in script(*WORDS)]
     desk = Desk(store, steps)
 
-    desk.answer(Action.HALT)
+    answer = desk.answer(Action.HALT)
 
+    assert answer.tripped == {"petty": False}, "a shadow records, and tells a client nothing"
     labels = {"probe": "shadow", "role": "challenger", "action": "halt"}
     assert desk.count("probewatch_threshold_crossings_total", **labels) == 1
     record = store.request("r1")
@@ -309,7 +320,7 @@ def test_immediate_counts_what_left_before_its_score(store: ReviewStore) -> None
     assert desk.released == ["I", " took", " it"]
     assert answer.receipt.released_unscored == 3
     assert answer.receipt.scored == 2
-    assert store.cases().cases[0].flag.answer_so_far == "I took"
+    assert the_flag(store).answer_so_far == "I took"
 
 
 def test_text_held_back_to_the_end_leaves_once_under_immediate(store: ReviewStore) -> None:

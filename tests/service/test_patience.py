@@ -50,6 +50,41 @@ def test_one_may_wait_again_after_a_wait_was_broken_off() -> None:
     assert asyncio.run(wait()) == "came"
 
 
+def test_a_wait_can_be_broken_off_before_its_time() -> None:
+    async def wait() -> None:
+        with Patience(10) as patience, pytest.raises(TimeoutError):
+            asyncio.get_running_loop().call_later(0.01, patience.break_off)
+            await patience.wait(asyncio.sleep(10))
+
+    asyncio.run(asyncio.wait_for(wait(), 5))
+
+
+def test_what_is_waited_for_may_break_off_and_still_end_well() -> None:
+    """A cancellation left pending would strike the next thing that is awaited: the record."""
+
+    async def wait() -> str:
+        with Patience(10) as patience:
+
+            async def awaited() -> str:
+                patience.break_off()
+                return "came"
+
+            came = await patience.wait(awaited())
+            await asyncio.sleep(0)
+            return came
+
+    assert asyncio.run(wait()) == "came"
+
+
+def test_breaking_off_where_nothing_waits_does_nothing() -> None:
+    async def wait() -> str:
+        with Patience(10) as patience:
+            patience.break_off()
+            return await patience.wait(asyncio.sleep(0, "came"))
+
+    assert asyncio.run(wait()) == "came"
+
+
 def test_a_cancellation_from_outside_stays_one() -> None:
     async def waiting() -> None:
         with Patience(10) as patience:

@@ -59,6 +59,36 @@ def test_a_wrong_setting_is_named_in_one_sentence(file: str, named: str) -> None
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "closest"),
+    [
+        ("PROBEWATCH_ACTON", "PROBEWATCH_ACTION"),
+        ("probewatch_port_", "PROBEWATCH_PORT"),
+        ("PROBEWATCH_XYZ", "PROBEWATCH_"),
+    ],
+)
+def test_a_mistyped_variable_is_refused_and_the_closest_setting_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, closest: str
+) -> None:
+    """An operator who wrote PROBEWATCH_ACTON=halt would believe that answers are halted."""
+    monkeypatch.setenv(name, "hunter2")
+
+    with pytest.raises(SettingsError) as error:
+        load_settings()
+
+    assert name in str(error.value)
+    assert f"the closest is {closest}" in str(error.value)
+    assert "hunter2" not in str(error.value)
+
+
+def test_other_variables_are_none_of_our_business(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROBEWATCH_TEST_ASSETS", "somewhere")
+    monkeypatch.setenv("PROBE_WATCH", "somewhere")
+    monkeypatch.setenv("probewatch_port", "7")
+
+    assert load_settings().port == 7
+
+
 def test_a_database_password_is_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROBEWATCH_DATABASE_URL", "postgresql://u:hunter2@db/p")
 

@@ -70,7 +70,7 @@ def test_one_stop_string_is_a_list_of_one() -> None:
         ({"stop": ["a"] * 5}, "stop"),
         ({"n": True}, "n"),
         ({"seed": 2**63}, "seed"),
-        ({"stream_options": {"include_all": True}}, "stream_options.include_all"),
+        ({"stream_options": {"include_all": True}}, "stream_options"),
         ({"moderation": {"model": "probewatch", "policy": {"output": {"mode": "off"}}}},
          "moderation.policy.output.mode"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
@@ -91,6 +91,56 @@ def test_the_refusal_never_quotes_the_value() -> None:
         with pytest.raises(Refusal) as refusal:
             chat(messages=[message], stop=7, seed=secret)
         assert secret not in refusal.value.message
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "told"),
+    [
+        ({"my diagnosis": 1}, None, "field 3 of the body"),
+        ({"messages": [{**USER, "my diagnosis": 1}]}, "messages[0]", "field 3 of messages[0]"),
+        ({"": 1}, None, "field 3 of the body"),
+        ({"tools": [1], "my diagnosis": 1}, "tools", "tools is not supported"),
+    ],
+)
+def test_a_name_that_nobody_knows_is_told_by_its_place(
+    fields: dict[str, Any], param: str | None, told: str
+) -> None:
+    """A client that builds its JSON wrongly puts private text where names belong."""
+    with pytest.raises(Refusal) as refusal:
+        chat(**fields)
+
+    assert (refusal.value.param, refusal.value.code) == (param, "unsupported_parameter")
+    assert told in refusal.value.message
+    assert "diagnosis" not in refusal.value.message
+
+
+def test_a_name_that_is_no_unicode_is_refused() -> None:
+    with pytest.raises(Refusal, match=r"a name in the body: .* valid string") as refusal:
+        chat(**{"\ud800": 1})
+
+    assert (refusal.value.status, refusal.value.param) == (400, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("logprobs", 0), ("parallel_tool_calls", 1), ("best_of", True), ("top_logprobs", False)],
+)
+def test_zero_is_not_false_and_one_is_not_true(name: str, value: object) -> None:
+    """`logprobs: 0` asks a completion for the log probability of each token it got."""
+    with pytest.raises(Refusal) as refusal:
+        read_as(CompletionRequest, {"model": "m", "prompt": "p", name: value})
+
+    assert (refusal.value.param, refusal.value.code) == (name, "unsupported_parameter")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("logprobs", False), ("presence_penalty", 0.0), ("best_of", 1), ("tools", [])],
+)
+def test_what_asks_for_nothing_is_let_through(name: str, value: object) -> None:
+    asked = read_as(CompletionRequest, {"model": "m", "prompt": "p", name: value})
+
+    assert asked.prompt == "p"
 
 
 def test_null_is_no_choice() -> None:

@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 
+from probing.policy import Decision
 from service.engines.protocol import EngineFailure, Step
 from service.engines.streams import LocalStream, Outbox
 
@@ -22,6 +23,7 @@ def step(position: int, *, last: bool = False) -> Step:
         scores=VECTOR,
         statistics=VECTOR,
         peaks=VECTOR,
+        decision=Decision.PASS,
         finish_reason="stop" if last else None,
     )
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
+import pytest
+from sqlalchemy import text
 
 from service.store.review import ReviewStore
 from tests.service.scripted import ScriptedEngine, script
 from tests.service.serving import MESSAGE, Served, serving
+from tests.service.store.examples import FLAG, flag
 
 PROBLEM = {"type", "title", "status", "detail", "code"}
 
@@ -107,6 +111,59 @@ def test_refusals_are_problem_details(store: ReviewStore) -> None:
             assert response.status_code == status, path
             assert response.headers["content-type"] == "application/problem+json"
             assert set(response.json()) == PROBLEM
+
+
+def test_an_unknown_parameter_is_not_repeated(store: ReviewStore) -> None:
+    with serving(ScriptedEngine(), store) as served:
+        response = served.client.get("/v1/monitor/cases?my_diagnosis=2")
+
+    assert response.status_code == 400
+    assert "my_diagnosis" not in response.text
+
+
+def test_a_statistic_before_the_first_counted_token_is_null(store: ReviewStore) -> None:
+    """JSON has no infinity, and a case that cannot be written out cannot be judged."""
+    store.commit_flag(FLAG)
+    with serving(ScriptedEngine(), store) as served:
+        case = served.client.get("/v1/monitor/cases/1").json()
+
+    assert case["tokens"][0]["statistics"] == [0.5, None]
+
+
+def test_one_damaged_row_is_told_as_such_and_hides_no_other(store: ReviewStore) -> None:
+    for number in (1, 2):
+        store.commit_flag(flag(number))
+    with store._database.writing() as connection:
+        connection.execute(text("UPDATE flags SET decision = 'my diagnosis' WHERE id = 'flag-1'"))
+    with serving(ScriptedEngine(), store) as served:
+        listed = served.client.get("/v1/monitor/cases")
+        damaged = served.client.get("/v1/monitor/cases/1")
+        sound = served.client.get("/v1/monitor/cases/2")
+
+    assert [case["id"] for case in listed.json()["cases"]] == [2, 1]
+    assert (damaged.status_code, damaged.json()["code"]) == (500, "damaged_row")
+    assert "diagnosis" not in damaged.text
+    assert sound.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("request", "requests/r1"), ("cases", "cases"), ("case", "cases/1")],
+)
+def test_a_store_that_hangs_is_a_503(
+    store: ReviewStore, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    let = threading.Event()
+
+    def hang(*_: object, state: object = None, limit: int = 0, before: object = None) -> None:
+        let.wait(60)
+
+    monkeypatch.setattr(store, method, hang)
+    with serving(ScriptedEngine(), store, store_timeout_seconds=0.1) as served:
+        response = served.client.get(f"/v1/monitor/{path}", timeout=10)
+        let.set()
+
+    assert (response.status_code, response.json()["code"]) == (503, "store_unavailable")
 
 
 def test_a_store_that_is_gone_is_a_503(store: ReviewStore) -> None:

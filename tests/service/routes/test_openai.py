@@ -109,7 +109,7 @@ def test_a_client_may_ask_for_crossings_to_block(live: Served, client: openai.Op
     assert choice.probewatch["released"] == TRIPS_AT
     assert (output.results[0].flagged, output.results[0].categories) == (True, {"petty": True})
     assert 0 <= output.results[0].category_scores["petty"] <= 1
-    assert live.store.cases().cases[0].flag.request_id == answer.id
+    assert live.store.cases().cases[0].request_id == answer.id
 
 
 def test_a_client_may_not_ask_for_less_than_the_operator_does(
@@ -192,9 +192,11 @@ def test_a_client_that_leaves_ends_its_answer_within_two_tokens(store: ReviewSto
 
 
 def test_a_client_that_leaves_frees_its_row_of_the_real_engine(live: Served) -> None:
-    leave_after_the_first_text(live, "tiny")
+    request_id = leave_after_the_first_text(live, "tiny")
+    record = eventually(lambda: live.store.request(request_id))
 
-    assert eventually(lambda: live.engine.health().running == 0)
+    assert (record.reason, live.engine.health().running) == ("client_disconnected", 0)
+    assert record.tokens_scored < LONG["max_tokens"]
 
 
 def leave_after_the_first_text(served: Served, model: str) -> str:
@@ -254,7 +256,7 @@ def test_a_malformed_body_is_refused_in_openais_shape(
 
 
 BAD_FIELDS = {
-    "unknown": ({"temprature": 1}, "temprature", "unsupported_parameter"),
+    "unknown": ({"temprature": 1}, None, "unsupported_parameter"),
     "tools": ({"tools": [{"type": "function"}]}, "tools", "unsupported_parameter"),
     "logprobs": ({"logprobs": True}, "logprobs", "unsupported_parameter"),
     "hot": ({"temperature": 3}, "temperature", "invalid_value"),

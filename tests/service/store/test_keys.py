@@ -7,15 +7,40 @@ import hmac
 import pytest
 from sqlalchemy import text
 
+from service.domain import KeyScope
 from service.store import keys as module
 from service.store.errors import KeyExists, UnknownKey
 from service.store.review import ReviewStore
 
 
+def name_of(store: ReviewStore, key: str) -> str | None:
+    holder = store.keys.holder(key)
+    return None if holder is None else holder.name
+
+
 def test_a_key_tells_whose_it_is(store: ReviewStore) -> None:
     ada, ben = store.keys.create("ada", by="op"), store.keys.create("ben", by="op")
 
-    assert (store.keys.name_of(ada), store.keys.name_of(ben)) == ("ada", "ben")
+    assert (name_of(store, ada), name_of(store, ben)) == ("ada", "ben")
+
+
+def test_a_key_opens_what_it_was_made_for_and_by_default_only_asks(store: ReviewStore) -> None:
+    asking = store.keys.create("ada", by="op")
+    reviewing = store.keys.create("ben", by="op", scope=KeyScope.REVIEW)
+
+    held = [store.keys.holder(key) for key in (asking, reviewing)]
+    assert [key.scope for key in held if key] == [KeyScope.ASK, KeyScope.REVIEW]
+    assert [key.scope for key in store.keys.list()] == [KeyScope.ASK, KeyScope.REVIEW]
+
+
+def test_a_scope_is_on_record(store: ReviewStore) -> None:
+    store.keys.create("ben", by="op", scope=KeyScope.REVIEW)
+    store.keys.revoke("ben", by="op")
+
+    ended, made = store.audit.latest()
+    assert made.after is not None
+    assert made.after.endswith(" (review)")
+    assert ended.before == made.after
 
 
 def test_a_key_is_stored_nowhere(store: ReviewStore) -> None:
@@ -42,14 +67,14 @@ def test_keys_are_long_and_all_different(store: ReviewStore) -> None:
 def test_what_is_no_key_is_nobody(store: ReviewStore, wrong: str) -> None:
     store.keys.create("ada", by="op")
 
-    assert store.keys.name_of(wrong) is None
+    assert name_of(store, wrong) is None
 
 
 def test_the_right_row_with_the_wrong_secret_is_nobody(store: ReviewStore) -> None:
     key = store.keys.create("ada", by="op")
 
     changed = key[:-2] + ("AA" if not key.endswith("AA") else "BB")
-    assert store.keys.name_of(changed) is None
+    assert name_of(store, changed) is None
 
 
 def test_digests_are_compared_in_constant_time_even_without_a_row(
@@ -64,8 +89,8 @@ def test_digests_are_compared_in_constant_time_even_without_a_row(
     key = store.keys.create("ada", by="op")
     monkeypatch.setattr(module, "hmac", type("spying", (), {"compare_digest": staticmethod(spy)}))
 
-    store.keys.name_of(key)
-    store.keys.name_of("pw-" + "0" * 16 + "-" + "A" * 43)
+    name_of(store, key)
+    name_of(store, "pw-" + "0" * 16 + "-" + "A" * 43)
 
     assert [len(one) for one, _ in compared] == [32, 32]
 
@@ -75,7 +100,7 @@ def test_a_revoked_key_is_nobody(store: ReviewStore) -> None:
 
     store.keys.revoke("ada", by="op", reason="lost laptop")
 
-    assert store.keys.name_of(key) is None
+    assert name_of(store, key) is None
     assert store.keys.list()[0].revoked_at is not None
 
 
@@ -85,7 +110,7 @@ def test_a_name_is_free_again_after_its_key_is_revoked(store: ReviewStore) -> No
 
     new = store.keys.create("ada", by="op")
 
-    assert (store.keys.name_of(old), store.keys.name_of(new)) == (None, "ada")
+    assert (name_of(store, old), name_of(store, new)) == (None, "ada")
     assert [key.name for key in store.keys.list()] == ["ada", "ada"]
 
 

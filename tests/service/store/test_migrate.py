@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
+from service.domain import KeyScope
 from service.store import migrate as module
 from service.store.errors import StoreMisconfigured, StoreUnavailable
 from service.store.opening import open_store
@@ -109,6 +111,28 @@ def test_gateways_that_open_an_empty_database_at_once_agree(database_url: str) -
     for store in stores:
         store.check()
         store.close()
+
+
+def test_keys_of_the_version_before_ask_and_do_not_review(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were given out for chatting, and nobody decided that they may read."""
+    first = tmp_path / "versions" / "r0001_initial.py"
+    first.parent.mkdir()
+    shutil.copy(module._MIGRATIONS / "versions" / first.name, first)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_MIGRATIONS", tmp_path)
+        with open_store(database_url) as store, store._database.writing() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO api_keys (id, name, digest, created_at) "
+                    "VALUES ('1', 'ada', :digest, '2026-01-01 00:00:00')"
+                ),
+                {"digest": b""},
+            )
+
+    with open_store(database_url) as store:
+        assert [(key.name, key.scope) for key in store.keys.list()] == [("ada", KeyScope.ASK)]
 
 
 def test_tables_of_a_later_version_are_refused(database_url: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import text
 
 from service.domain import CaseState, Message
-from service.store.errors import StoreUnavailable, UnknownFlag
+from service.store.errors import DamagedRow, StoreUnavailable, UnknownFlag
+from service.store.listing import summaries
 from service.store.opening import open_store
 from service.store.review import ReviewStore
 from tests.service.store.examples import FLAG, HARD_TEXTS, REQUEST, flag, token
@@ -64,7 +65,7 @@ def test_a_second_flag_of_a_request_changes_nothing(store: ReviewStore) -> None:
     second = store.commit_flag(replace(FLAG, id="flag-2", answer_so_far="another text"))
 
     assert second == first
-    assert store.cases().cases == (first,)
+    assert [case.id for case in store.cases().cases] == [first.id]
 
 
 def test_eight_threads_that_flag_one_request_make_one_case(store: ReviewStore) -> None:
@@ -87,9 +88,7 @@ def test_eight_threads_that_flag_many_requests_lose_none(store: ReviewStore) -> 
         made = {case.id for case in pool.map(lambda n: store.commit_flag(flag(n)), range(40))}
 
     assert len(made) == 40
-    assert {case.flag.request_id for case in store.cases().cases} == {
-        f"request-{n}" for n in range(40)
-    }
+    assert {case.request_id for case in store.cases().cases} == {f"request-{n}" for n in range(40)}
 
 
 def test_an_answer_that_went_on_is_stored_to_its_end(store: ReviewStore) -> None:
@@ -164,6 +163,36 @@ def test_the_first_record_of_a_request_stands(store: ReviewStore) -> None:
 
 def test_an_unknown_request_is_none_whatever_its_name(store: ReviewStore) -> None:
     assert [store.request(name) for name in ["nobody", *ODD]] == [None] * (1 + len(ODD))
+
+
+def test_the_queue_is_listed_without_reading_a_word_of_it(store: ReviewStore) -> None:
+    """Two hundred conversations with their scores are many megabytes, and a page shows none."""
+    store.commit_flag(FLAG)
+    heavy = ("messages", "answer", "token_texts", "token_positions", "token_scores")
+
+    listed = {column.name for column in summaries().selected_columns}
+
+    assert not listed & {*heavy, "token_statistics", "probes"}
+    (summary,) = store.cases().cases
+    expected = {**asdict(FLAG), "id": 1, "state": "open", "decision": "flag", "action": "flag"}
+    assert asdict(summary) == {name: expected[name] for name in asdict(summary)}
+
+
+@pytest.mark.parametrize(
+    ("column", "damage"),
+    [("decision", "guess"), ("action", "shrug"), ("messages", "{"), ("model", "cut \x1a00")],
+)
+def test_a_damaged_row_is_listed_with_the_others_and_only_cannot_be_opened(
+    store: ReviewStore, column: str, damage: str
+) -> None:
+    damaged, sound = (store.commit_flag(flag(number)).id for number in (1, 2))
+    with store._database.writing() as connection:
+        harm = f"UPDATE flags SET {column} = :damage WHERE id = 'flag-1'"
+        connection.execute(text(harm), {"damage": damage})
+
+    assert [case.id for case in store.cases().cases] == [sound, damaged]
+    with pytest.raises(DamagedRow):
+        store.case(damaged)
 
 
 def test_pages_show_every_case_once_newest_first(store: ReviewStore) -> None:
