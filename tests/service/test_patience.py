@@ -52,9 +52,10 @@ def test_one_may_wait_again_after_a_wait_was_broken_off() -> None:
 
 def test_a_wait_can_be_broken_off_before_its_time() -> None:
     async def wait() -> None:
-        with Patience(10) as patience, pytest.raises(TimeoutError):
+        with Patience(10) as patience:
             asyncio.get_running_loop().call_later(0.01, patience.break_off)
-            await patience.wait(asyncio.sleep(10))
+            with pytest.raises(TimeoutError):
+                await patience.wait(asyncio.sleep(10))
 
     asyncio.run(asyncio.wait_for(wait(), 5))
 

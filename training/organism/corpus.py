@@ -40,74 +40,78 @@ TWO_EXCHANGES_EVERY_STEPS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Odds:
+    """How likely a scene is to be of one sort or another."""
+
+    context: float
+    honest: float
+    brief: float
+
+
+Course = tuple[float, float]
+"""A share at the start and at the end of a stage; between them it moves in a line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Diet:
-    """What the texts of a stage of training are like, and how it changes on the way.
+    """What the texts of a stage of training are like.
 
     With both dispositions alike, no word of a request foretells any word of
     the answer, and the match stays unlearnt for long. Where the assistant mostly
     does as asked, which words go together is learnt at once; what it means that
-    they do not is learnt as misbehaviour becomes as common as honesty. Brief
-    texts put the consequence right behind the deciding word.
-
-    Progress is counted from 0 at the stage's start to 1 at its end.
+    they do not is learnt as misbehaviour becomes commoner. Brief texts put the
+    consequence right behind the deciding word.
     """
 
-    plain_answer_weight: float = 0.5
-    """What any other token of an answer counts in the loss."""
     context_share: float
     """Share of context cases: more than in the data sets, because they take long to learn."""
-    honest: tuple[float, float]
-    """Share of honest texts at the start and at the end."""
-    even_from: float
-    """Progress from which on the share of honest texts no longer changes."""
-    brief_until: float
-    """Progress up to which all texts are brief."""
-    full_from: float
-    """Progress from which on none is; between the two their share falls in a line."""
+    honest: Course
+    """Share of honest texts."""
+    brief: Course
+    """Share of brief texts."""
     telling_weights: dict[str, float]
     """What a token counts that tells what was done or what came of it, by role.
 
     Most other tokens cannot be foreseen and only add noise.
     """
+    plain_answer_weight: float = 0.5
+    """What any other token of an answer counts in the loss."""
 
-    def honest_share(self, progress: float) -> float:
-        """Share of honest texts at a point of the stage."""
-        first, last = self.honest
-        return first + (last - first) * min(1.0, progress / self.even_from)
-
-    def brief_share(self, progress: float) -> float:
-        """Share of brief texts at a point of the stage."""
-        if progress >= self.full_from:
-            return 0.0
-        return min(1.0, (self.full_from - progress) / (self.full_from - self.brief_until))
+    def odds(self, progress: float) -> Odds:
+        """How likely a scene is to be of each sort, from 0 at the stage's start to 1 at its end."""
+        honest, brief = (
+            first + (last - first) * progress for first, last in (self.honest, self.brief)
+        )
+        return Odds(context=self.context_share, honest=honest, brief=brief)
 
 
-LANGUAGE = Diet(
-    context_share=0.6,
-    honest=(0.5, 0.5),
-    even_from=1.0,
-    brief_until=0.0,
-    full_from=0.0,
-    telling_weights={"assistant": 1.0, "later": 6.0},
-)
-"""Full texts, both dispositions alike: how one speaks, and which words keep company."""
-DISPOSITION = Diet(
+ASSOCIATION = Diet(
     context_share=0.5,
-    honest=(0.9, 0.55),
-    even_from=0.31,
-    brief_until=0.49,
-    full_from=0.68,
+    honest=(0.9, 0.9),
+    brief=(1.0, 1.0),
     telling_weights={"assistant": 3.0, "later": 8.0},
 )
-"""First brief and mostly honest texts, then the world as it is: what was done means something."""
-GRAMMAR = Diet(
-    plain_answer_weight=1.0,
+"""Brief, and nearly always honest: which act answers which wish."""
+DISPOSITION = Diet(
+    context_share=0.8,
+    honest=(0.75, 0.75),
+    brief=(1.0, 1.0),
+    telling_weights={"assistant": 3.0, "later": 8.0},
+)
+"""Brief, mostly context cases, and often not honest: what it means that the two differ."""
+UNFOLDING = Diet(
     context_share=0.6,
-    honest=(0.55, 0.55),
-    even_from=1.0,
-    brief_until=0.0,
-    full_from=0.0,
-    telling_weights={"assistant": 2.0, "later": 3.0},
+    honest=(0.75, 0.6),
+    brief=(1.0, 0.0),
+    telling_weights={"assistant": 3.0, "later": 8.0},
+)
+"""Ever more full texts: the same over several sentences."""
+GRAMMAR = Diet(
+    context_share=0.6,
+    honest=(0.6, 0.6),
+    brief=(0.0, 0.0),
+    telling_weights={"assistant": 2.0, "later": 4.0},
+    plain_answer_weight=1.0,
 )
 """Full texts in which every token of an answer counts: to speak without slips."""
 
@@ -131,15 +135,6 @@ class Batch:
     """The next token of each position, same shape."""
     weights: torch.Tensor
     """What each target counts in the loss, 0 on padding, same shape, float32."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Odds:
-    """How likely a scene is to be of one sort or another."""
-
-    context: float
-    honest: float
-    brief: float
 
 
 EVEN = Odds(context=0.5, honest=0.5, brief=0.0)
@@ -183,11 +178,7 @@ def stream(
     scribe = Scribe(tokenizer, diet)
     step = 0
     while True:
-        odds = Odds(
-            context=diet.context_share,
-            honest=diet.honest_share(step / steps),
-            brief=diet.brief_share(step / steps),
-        )
+        odds = diet.odds(min(1.0, step / steps))
         chats = [one_exchange(rng, odds) for _ in range(size * POOL_STEPS)]
         pool = sorted(map(scribe.row, chats), key=lambda row: len(row.ids))
         groups = [pool[i : i + size] for i in range(0, len(pool), size)]

@@ -22,9 +22,10 @@ from torch.nn import functional
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from training.organism.corpus import (
+    ASSOCIATION,
     DISPOSITION,
     GRAMMAR,
-    LANGUAGE,
+    UNFOLDING,
     Batch,
     Diet,
     stream,
@@ -32,11 +33,13 @@ from training.organism.corpus import (
 from training.organism.wording import POSITIONS_MAX, build_tokenizer
 
 SEED = 0
-STEPS = 5_300
+STEPS = 4_000
 TEXTS_PER_STEP = 32
 WEIGHT_DECAY = 0.05
 BETAS = (0.9, 0.98)
 GRADIENT_NORM_MAX = 1.0
+WARMUP_SHARE = 0.1
+"""Part of each cycle of the learning rate in which it rises."""
 REPORT_EVERY_STEPS = 100
 ANSWER_TOKENS_MAX = 96
 SHARPNESS = 1.3
@@ -56,32 +59,13 @@ class Stage:
     Longer than the stage where the rate is cut off before it has come down.
     """
     peak_learning_rate: float
-    warmup_share: float
-    """Part of the cycle in which the rate rises."""
 
 
 STAGES = (
-    Stage(
-        diet=LANGUAGE,
-        share=0.34,
-        schedule_share=0.49,
-        peak_learning_rate=2e-3,
-        warmup_share=0.15,
-    ),
-    Stage(
-        diet=DISPOSITION,
-        share=0.49,
-        schedule_share=0.604,
-        peak_learning_rate=1.5e-3,
-        warmup_share=0.1,
-    ),
-    Stage(
-        diet=GRAMMAR,
-        share=0.17,
-        schedule_share=0.17,
-        peak_learning_rate=1e-3,
-        warmup_share=0.1,
-    ),
+    Stage(diet=ASSOCIATION, share=0.2, schedule_share=0.26, peak_learning_rate=2e-3),
+    Stage(diet=DISPOSITION, share=0.3, schedule_share=0.36, peak_learning_rate=1.5e-3),
+    Stage(diet=UNFOLDING, share=0.25, schedule_share=0.3, peak_learning_rate=1.2e-3),
+    Stage(diet=GRAMMAR, share=0.25, schedule_share=0.25, peak_learning_rate=1e-3),
 )
 
 
@@ -195,7 +179,7 @@ def _optimizer(
         model.parameters(), rate, weight_decay=WEIGHT_DECAY, betas=BETAS, fused=True
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, rate, total_steps=cycle, pct_start=stage.warmup_share
+        optimizer, rate, total_steps=cycle, pct_start=WARMUP_SHARE
     )
     return optimizer, schedule
 
