@@ -18,6 +18,8 @@ from probing.errors import ProbingError
 from probing.model import BUNDLED
 
 RESULTS = Path("var/bench/results.json")
+WIDTH = 150
+"""Columns where the output is no terminal: a log can be as wide as its table."""
 
 
 def main(
@@ -27,7 +29,7 @@ def main(
     family: Annotated[list[str] | None, typer.Option(help="Only this family; repeatable.")] = None,
 ) -> None:
     """Measure the engine beside what one would use instead of it."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     families = tuple(family or FAMILIES)
     unknown = set(families) - set(FAMILIES)
     if unknown:

@@ -59,7 +59,7 @@ def _cell(value: float, full: float) -> int:
 
 def _table(rows: Sequence[Row]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    table.add_column("what", overflow="fold", ratio=1)
+    table.add_column("what", overflow="fold", ratio=1, min_width=28)
     for heading in ("ours", "other", "ratio", "95% interval", "rounds", "target"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)

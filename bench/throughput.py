@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -63,7 +64,7 @@ def _prepare(subject: Callable[[], Subject], plan: Plan, stack: ExitStack) -> Si
     lengths = [_PROMPT_TOKENS_MAX - i * 7 % span for i in range(plan.streams)]
     prompts = model.prompts(lengths)
     driver, second = drive(stack, watched(model, PROBES)), drive(stack, watched(model, PROBES))
-    plain, bridged = model.twin().model, _bridge(model)
+    plain, bridged = model.twin().model, _bridge(model, stack)
     return {
         "engine": partial(_engine, driver, prompts, plan.tokens),
         "generate": partial(generate, plain, prompts, plan.tokens),
@@ -108,9 +109,12 @@ def _bridge_generate(bridge: Any, prompts: Prompts, tokens: int) -> Figures:
     return _rate("TransformerBridge generate", output, ids, tokens, perf_counter() - began)
 
 
-def _bridge(model: Subject) -> Any:
+def _bridge(model: Subject, stack: ExitStack) -> Any:
     twin = model.twin()
-    twin.tokenizer.init_kwargs.setdefault("name_or_path", model.name)  # the bridge asks for it
+    # It loads the tokenizer once more, from where that says it came from.
+    folder = stack.enter_context(TemporaryDirectory())
+    twin.tokenizer.save_pretrained(folder)
+    twin.tokenizer.init_kwargs["name_or_path"] = folder
     return TransformerBridge.boot_transformers(
         twin.provenance.path or "gpt2", hf_model=twin.model, tokenizer=twin.tokenizer, device="cpu"
     )
