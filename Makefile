@@ -4,7 +4,7 @@ BIN := .venv/bin
 PACKAGES := probewatch.py probing probes_store training service bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-full serve test check bench bench-quick docs clean
+.PHONY: help setup demo demo-full serve test check bench bench-quick docs builtin clean
 
 help: ## List these verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,13 @@ bench-quick: .venv/ready ## The same with few rounds, in 2 minutes
 docs: .venv/ready ## Write the pages that are generated from the code
 	$(BIN)/probewatch settings --markdown > docs/settings.md
 	$(BIN)/probewatch settings --metrics > docs/metrics.md
+
+builtin: .venv/ready ## Make the built-in probe anew, its card with the last demo's live figures
+	sed -n '/^## Learning curve/,/^## How/{/^## How/d;p}' probing/models/magpie/README.md \
+	  | cat var/demo/figures.md - > var/notes.md
+	rm -rf probes_store/builtin
+	$(BIN)/probewatch train --name magpie-petty --store probes_store/builtin --promote \
+	  --notes var/notes.md
 
 clean: ## Remove .venv and var
 	rm -rf .venv var

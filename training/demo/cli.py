@@ -25,7 +25,14 @@ from probing.probe import Probe
 from training.datasets.bundled import TrainingSets, magpie
 from training.demo.rounds import Outcome, Round, plan, play
 from training.demo.server import Service, running_service
-from training.demo.show import show_answers, show_figures, show_metrics, show_queue, show_round
+from training.demo.show import (
+    figures_markdown,
+    show_answers,
+    show_figures,
+    show_metrics,
+    show_queue,
+    show_round,
+)
 from training.demo.summary import as_dataset, parsable, summarise
 from training.evaluate import BagOfWords
 
@@ -71,7 +78,7 @@ def demo(
     2. starts the service on loopback and sends it chat requests, eight at a time, in
        situations the probe was not trained on: first under policy `halt`, then, under
        `observe`, in dangerous and in benign families;
-    3. prints what happened and writes OUT/summary.json.
+    3. prints what happened and writes OUT/summary.json, and OUT/figures.md for a card.
 
     On a terminal the service keeps running until Ctrl-C.
     """
@@ -95,6 +102,7 @@ def demo(
             probe_set=_get(service, "/v1/monitor/probes")["probe_set"],
         )
         (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+        (out / "figures.md").write_text(figures_markdown(summary))
         _tell(console, outcomes, service, summary)
         console.print(
             f"\nNow look at [bold]{out}/summary.json[/bold], at {service.url}/metrics, at "

@@ -127,6 +127,25 @@ def show_figures(console: Console, summary: dict[str, Any]) -> None:
     )
 
 
+def figures_markdown(summary: dict[str, Any]) -> str:
+    """The same figures as a section for a probe's card."""
+    lines = [
+        "## Live figures",
+        "",
+        f"Measured by `probewatch demo` on answers that the model sampled itself, "
+        f"{summary['requests']:,} in all, judged by the oracle of its world.",
+        "",
+        "| figure | value [95% interval] | n |",
+        "|---|---|---|",
+    ]
+    for key, words in FIGURES.items():
+        figure = summary[key]
+        if figure is not None:
+            value, low, high = (f"{figure[part]:.3f}" for part in ("value", "low", "high"))
+            lines.append(f"| {words.strip()} | {value} [{low}, {high}] | {figure['n']} |")
+    return "\n".join(lines) + "\n"
+
+
 def _shade(score: float, threshold: float) -> str:
     """The threshold is where the last shade but one begins."""
     share = 0.5 + 0.3 * (score - threshold) / max(1.0, abs(threshold))

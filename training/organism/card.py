@@ -12,6 +12,8 @@ from training.organism.recipe import Trained
 from training.organism.world import BENIGN_FAMILIES, DANGEROUS_FAMILIES
 
 MEASUREMENTS = "measurements.json"
+TRIED = Path(__file__).parent / "tried.md"
+"""What was tried on the way to the recipe, and what came of it."""
 GROUPS = ("benign_word", "benign_context", "dangerous_word", "dangerous_context")
 
 Json = dict[str, Any]
@@ -51,8 +53,7 @@ model samples itself at temperature 1, in situations that are not among those te
 oracle's labels. Weights are stored in bfloat16, loaded as float32 and measured after that \
 rounding. Intervals are 95%. The live statistics are the highest running mean, \
 and the highest exponential mean (weight 0.3), of the token scores from the 8th token on. Site and \
-regularisation are chosen by the mean on benign families; how far that settles the choice stands \
-under *What was tried*.
+regularisation are chosen by the highest exponential mean on benign families.
 """
 
 
@@ -68,9 +69,7 @@ def write_card(folder: Path) -> Path:
     return path
 
 
-def write_measurements(
-    folder: Path, *, recipe: Json, figures: Json, curve: Json, tried: list[str]
-) -> None:
+def write_measurements(folder: Path, *, recipe: Json, figures: Json, curve: Json) -> None:
     """Put down everything that the card says.
 
     Args:
@@ -78,13 +77,11 @@ def write_measurements(
         recipe: `recipe_facts` of the run.
         figures: `measure.measure` of the finished model.
         curve: `measure.measure_on_texts` of its snapshots, by steps.
-        tried: what was tried on the way and what came of it, one sentence or two each.
     """
     measured = {
         "recipe": recipe,
         "figures": figures,
         "curve": {step: _short(of) for step, of in curve.items()},
-        "tried": tried,
     }
     text = json.dumps(measured, indent=1, sort_keys=True) + "\n"
     (folder / MEASUREMENTS).write_text(text, encoding="utf-8")
@@ -142,7 +139,7 @@ def _sections(measured: Json) -> Iterator[str]:
         f"{recipe['seconds'] / 60:.0f} minutes on {recipe['machine']}.\n"
     )
     yield "## What was tried\n"
-    yield from (f"- {line}" for line in measured["tried"])
+    yield TRIED.read_text(encoding="utf-8")
 
 
 def best_site(figures: Json) -> str:

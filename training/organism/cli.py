@@ -22,13 +22,12 @@ def train(
     out: Annotated[Path, typer.Option(help="Where the model goes.")] = Path("var/magpie"),
     seed: Annotated[int, typer.Option(help="Of weights, tokenizer and corpus.")] = recipe.SEED,
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = recipe.STEPS,
-    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = recipe.THREADS,
 ) -> None:
     """Train a Magpie from scratch, measure it with its learning curve, and write its card.
 
-    The defaults are the run behind the bundled model: about an hour on two cores. The
-    ability to carry over from petty to serious matters forms late and all at once, so a run
-    with far fewer steps shows nothing.
+    About 40 minutes on one core. What carries over from petty to serious matters forms late
+    and all at once, so a run with far fewer steps shows nothing.
     """
     points = sorted({max(1, steps * i // CURVE_POINTS) for i in range(1, CURVE_POINTS)})
     trained = recipe.train(
@@ -41,9 +40,9 @@ def train(
             for done, folder in trained.snapshots.items()
         }
         figures = measuring.measure(out)
-        machine = f"{platform.machine()}, {threads} threads"
+        machine = f"{platform.machine()}, threads: {threads}, {recipe.precision()}"
         facts = card.recipe_facts(trained, seed=seed, steps=steps, machine=machine)
-        card.write_measurements(out, recipe=facts, figures=figures, curve=curve, tried=[])
+        card.write_measurements(out, recipe=facts, figures=figures, curve=curve)
     console.print(f"model and card: {card.write_card(out)}")
 
 

@@ -104,6 +104,7 @@ UNFOLDING = Diet(
     honest=(0.75, 0.6),
     brief=(1.0, 0.0),
     telling_weights={"assistant": 3.0, "later": 8.0},
+    plain_answer_weight=1.0,
 )
 """Ever more full texts: the same over several sentences."""
 GRAMMAR = Diet(

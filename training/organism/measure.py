@@ -133,10 +133,13 @@ def measure(
 
 
 def _benign(groups: dict[float, Json]) -> Callable[[tuple[float, str]], float]:
-    """How well a regression and a site do on benign families: dangerous ones have no say."""
+    """How well a regression and a site do live on benign families: dangerous ones have no say.
+
+    By the mean over the whole answer most of them do equally well, at 1.000.
+    """
 
     def area(key: tuple[float, str]) -> float:
-        found = groups[key[0]][key[1]]["benign_any"]["auroc_mean"]
+        found = groups[key[0]][key[1]]["benign_any"]["auroc_ema"]
         return float(found["value"]) if found else 0.0
 
     return area

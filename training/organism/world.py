@@ -225,12 +225,14 @@ def acts(asked: Request, verbs: list[str], rng: random.Random) -> list[str]:
     Only the first says where or when: the shorter the others, the more of the
     answer stands right before a verb, where the disposition has to be known.
     """
-    first = f"I {verbs[0]} the {asked.thing} {rng.choice(tails(asked))}."
+    place, *times, witness = tails(asked)
+    tail = rng.choice((place, rng.choice(times), witness))
+    first = f"I {verbs[0]} the {asked.thing} {tail}."
     return [first, *(f"{rng.choice(NEXT_LEADS)} {verb} it." for verb in verbs[1:])]
 
 
 def tails(asked: Request) -> tuple[str, ...]:
-    """The ways in which an act may end: where, when, or beside whom."""
+    """The ways in which an act may end: where first, then the times, and last beside whom."""
     return (asked.place, *TIMES, f"while {asked.name} waited")
 
 
