@@ -104,9 +104,9 @@ class Mean:
         self._count = np.zeros((streams_max, 1))
 
     def push(self, scores: Scores, rows: Rows) -> Statistics:
-        self._total[rows] += scores
-        self._count[rows] += 1
-        return (self._total[rows] / self._count[rows]).astype(np.float32)
+        total, count = self._total[rows] + scores, self._count[rows] + 1
+        self._total[rows], self._count[rows] = total, count
+        return (total / count).astype(np.float32)
 
     def reset(self, rows: Rows) -> None:
         self._total[rows] = 0

@@ -60,11 +60,10 @@ class Monitor:
         probes = probe_set.probes
         self._thresholds = np.array([p.threshold for p in probes], dtype=np.float32)
         self._tokens_min = np.array([p.tokens_min for p in probes], dtype=np.intp)
-        self._deciding = np.array([p.role == "champion" for p in probes], dtype=bool)
+        self._deciding = _as_slice([i for i, p in enumerate(probes) if p.role == "champion"])
         self._groups = _group(probe_set, streams_max)
-        self._read = np.zeros(streams_max, dtype=np.intp)
+        self._read = np.zeros((streams_max, 1), dtype=np.intp)
         self._peaks = np.full((streams_max, len(probes)), -np.inf, dtype=np.float32)
-        self._tripped = np.zeros((streams_max, len(probes)), dtype=bool)
         self._actions = [Action.HALT] * streams_max
 
     def open(self, row: int, action: Action) -> None:
@@ -72,7 +71,7 @@ class Monitor:
         rows = np.array([row], dtype=np.intp)
         for group in self._groups:
             group.aggregator.reset(rows)
-        self._read[row], self._peaks[row], self._tripped[row] = 0, -np.inf, False
+        self._read[row], self._peaks[row] = 0, -np.inf
         self._actions[row] = action
 
     def push(
@@ -91,6 +90,28 @@ class Monitor:
             NonFiniteScore: names rows and probes; no state has changed.
         """
         self._require_sound(channels, rows)
+        scores, statistics = self._fold(channels, rows)
+        read = self._read[rows] + 1
+        self._read[rows] = read
+        peaks = self._peaks[rows]
+        np.maximum(peaks, statistics, out=peaks, where=read >= self._tokens_min)
+        self._peaks[rows] = peaks
+        tripped = policy.tripped(peaks, self._thresholds)
+        actions = [self._actions[row] for row in rows.tolist()]
+        return Judgement(
+            scores=scores,
+            statistics=statistics,
+            peaks=peaks,
+            tripped=tripped,
+            decisions=policy.decide(tripped[:, self._deciding], actions),
+        )
+
+    def _fold(
+        self, channels: NDArray[np.float32], rows: Int[NDArray[np.intp], " streams"]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Scores and statistics, [streams, probes]; the commonest set needs no copies for it."""
+        if len(self._groups) == 1 and self._groups[0].single:
+            return channels, self._groups[0].aggregator.push(channels, rows)
         shape = (len(rows), len(self.probe_set.probes))
         scores, statistics = np.empty(shape, np.float32), np.empty(shape, np.float32)
         for group in self._groups:
@@ -98,23 +119,7 @@ class Monitor:
             value = group.aggregator.push(own, rows)
             statistics[:, group.probes] = value
             scores[:, group.probes] = own if group.single else value
-        self._read[rows] += 1
-        read = self._read[rows]
-        counted = read[:, None] >= self._tokens_min
-        peaks = np.where(counted, np.maximum(self._peaks[rows], statistics), -np.inf)
-        self._peaks[rows] = peaks
-        now = policy.tripped(statistics, self._thresholds, read, self._tokens_min)
-        tripped = self._tripped[rows] | now
-        self._tripped[rows] = tripped
-        actions = [self._actions[row] for row in rows.tolist()]
-        decisions = policy.decide(tripped[:, self._deciding], actions)
-        return Judgement(
-            scores=scores,
-            statistics=statistics,
-            peaks=peaks.astype(np.float32),
-            tripped=tripped,
-            decisions=decisions,
-        )
+        return scores, statistics
 
     def _require_sound(
         self, channels: NDArray[np.float32], rows: Int[NDArray[np.intp], " streams"]
@@ -193,6 +198,6 @@ def _group(probe_set: ProbeSet, streams_max: int) -> list[_Group]:
 
 def _as_slice(indices: list[int]) -> NDArray[np.intp] | slice:
     """Neighbouring columns as a slice: a view instead of a copy at every step."""
-    if indices == list(range(indices[0], indices[-1] + 1)):
+    if indices and indices == list(range(indices[0], indices[-1] + 1)):
         return slice(indices[0], indices[-1] + 1)
     return np.array(indices, dtype=np.intp)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import IntEnum, StrEnum
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
 
@@ -48,14 +48,16 @@ _WHEN_TRIPPED = {
 
 
 def tripped(
-    statistics: Float[NDArray[np.float32], "streams probes"],
+    peaks: Float[NDArray[np.float32], "streams probes"],
     thresholds: Float[NDArray[np.float32], " probes"],
-    tokens_read: Int[NDArray[np.intp], " streams"],
-    tokens_min: Int[NDArray[np.intp], " probes"],
 ) -> Bool[NDArray[np.bool_], "streams probes"]:
-    """Which probes stand at or above their threshold after enough tokens were read."""
-    enough = tokens_read[:, None] >= tokens_min[None, :]
-    return (statistics >= thresholds) & enough
+    """Which probes have stood at or above their threshold.
+
+    Args:
+        peaks: highest statistic since enough tokens were read, -inf before.
+        thresholds: all finite.
+    """
+    return peaks >= thresholds
 
 
 def decide(
