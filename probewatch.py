@@ -116,6 +116,12 @@ def main() -> None:
     except ProbingError as error:
         typer.echo(f"probewatch: {error}", err=True)
         sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        told = f"{error.filename} cannot be used ({error.strerror}); name another place or free it"
+        typer.echo(f"probewatch: {told}", err=True)
+        sys.exit(1)
 
 
 def _load(name: str, command: Command) -> Any:

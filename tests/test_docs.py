@@ -78,3 +78,26 @@ def test_a_mistyped_command_line_is_told_without_a_traceback(words: list[str]) -
     assert done.returncode == 2
     assert "Error: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["organism", "train", "--out"], ["demo", "--out"], ["sweep", "--out"]]
+)
+def test_a_place_that_cannot_be_written_is_told_before_the_work_begins(
+    words: list[str], tmp_path: Path
+) -> None:
+    """An error after forty minutes of training would lose the model."""
+    occupied = tmp_path / "a file"
+    occupied.write_text("")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "probewatch", *words, str(occupied / "results" / "new")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 1
+    assert f"{occupied}/results" in done.stderr
+    assert "cannot be used" in done.stderr
+    assert "Traceback" not in done.stderr

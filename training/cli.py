@@ -183,6 +183,7 @@ def sweep(
     probewatch sweep --train-on bad good --test-on bad2 good2
     """
     console = Console()
+    out.parent.mkdir(parents=True, exist_ok=True)
     layerwise = split is not None or test_on is not None
     given = {
         "--aggregator": aggregator is not None,
@@ -315,6 +316,5 @@ def _load(model: str, dtype: str, device: str, console: Console) -> LoadedModel:
 
 
 def _write_json(path: Path, figures: dict[str, Any], console: Console) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(figures, indent=1, allow_nan=False) + "\n")
     console.print(f"figures in {path}")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.probing.examples import probe
+from training.demo.cli import Places, _fresh
 from training.demo.rounds import Outcome
 from training.demo.show import FIGURES, figures_markdown
 from training.demo.summary import parsable, summarise
@@ -45,6 +46,15 @@ def test_the_demo_ends_by_itself_with_every_token_scored(tmp_path: Path) -> None
     assert summary["auroc_live"]["value"] > 0.9
     asked = (tmp_path / "demo" / "prompts-dangerous.jsonl").read_text().splitlines()
     assert all(set(json.loads(line)) == {"id", "messages"} for line in asked), "no labels go out"
+
+
+def test_the_demo_removes_nothing_but_its_own_last_run(tmp_path: Path) -> None:
+    for name in ("probewatch.db", "probewatch.db-wal", "service.log", "own.log"):
+        (tmp_path / name).write_text("")
+
+    _fresh(Places(tmp_path, tmp_path / "probes"))
+
+    assert [path.name for path in tmp_path.iterdir()] == ["own.log"]
 
 
 def outcomes(case: Case) -> list[Outcome]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import subprocess
 import sys
 import time
@@ -116,10 +115,11 @@ def demo(
 
 
 def _fresh(places: Places) -> None:
-    """Forget the last demo, but not what it published."""
-    if places.out.exists():
-        shutil.rmtree(places.out)
-    places.out.mkdir(parents=True)
+    """Forget the last demo's conversations; whatever else the folder holds is not ours."""
+    places.out.mkdir(parents=True, exist_ok=True)
+    for pattern in (f"{places.database.name}*", "service.log", "client.log"):
+        for left in places.out.glob(pattern):
+            left.unlink()
 
 
 def _train(console: Console, places: Places) -> float:

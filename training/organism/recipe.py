@@ -128,6 +128,7 @@ def train(
     if steps < 1:
         raise ValueError(f"steps must be at least 1, not {steps}; the bundled model took {STEPS}")
     console = console or Console()
+    out_dir.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     tokenizer = build_tokenizer(seed=seed)
