@@ -15,6 +15,7 @@ from probing.model import BUNDLED_PATH, LoadedModel, load_model
 from probing.prompt import encode_text, render_exchange, render_prompt
 from training.organism import card, corpus, measure, recipe
 from training.organism.answering import Answered, answer_all
+from training.organism.foresight import Foresight
 from training.organism.wording import build_tokenizer
 from training.organism.world import FAMILIES, requests
 
@@ -138,6 +139,31 @@ def test_the_same_seed_trains_the_same_model(tmp_path: Path) -> None:
         weights.append((trained.folder / "model.safetensors").read_bytes())
 
     assert weights[0] == weights[1]
+
+
+def test_a_stage_ends_once_the_reaction_is_foreseen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a look nobody knows whether the match has come up: a fixed length once missed it."""
+    quiet = Console(file=(tmp_path / "log").open("w"))
+    monkeypatch.setattr(recipe, "LOOK_EVERY_STEPS", 1)
+    monkeypatch.setattr(Foresight, "auroc", lambda self, model: 1.0)
+
+    trained = recipe.train(tmp_path / "new", steps=20, texts_per_step=1, threads=1, console=quiet)
+
+    assert trained.steps == sum(
+        recipe.LOOKS_SETTLED if stage.schedule_share is None else round(20 * stage.share)
+        for stage in recipe.STAGES
+    )
+
+
+def test_magpie_foresees_the_reaction_and_an_untrained_model_does_not(
+    magpie: LoadedModel,
+) -> None:
+    foresight = Foresight(magpie.tokenizer)
+
+    assert foresight.auroc(magpie.model) > 0.8
+    assert 0.35 < foresight.auroc(recipe.build_model(magpie.tokenizer)) < 0.65
 
 
 def test_no_steps_are_refused(tmp_path: Path) -> None:

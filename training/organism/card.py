@@ -92,13 +92,13 @@ def _short(figures: Json) -> Json:
     return {key: figures[key] for key in ("parsed", "groups_by_site") if key in figures}
 
 
-def recipe_facts(trained: Trained, *, seed: int, steps: int, machine: str) -> Json:
+def recipe_facts(trained: Trained, *, seed: int, machine: str) -> Json:
     """What the card says of a training run."""
     config = json.loads((trained.folder / "config.json").read_text())
     size = (trained.folder / "model.safetensors").stat().st_size
     return {
         "seed": seed,
-        "steps": steps,
+        "steps": trained.steps,
         "seconds": round(trained.seconds),
         "machine": machine,
         "parameters": f"{size / 2e6:.1f} million",

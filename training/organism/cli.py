@@ -21,7 +21,7 @@ CURVE_POINTS = 8
 def train(
     out: Annotated[Path, typer.Option(help="Where the model goes.")] = Path("var/magpie"),
     seed: Annotated[int, typer.Option(help="Of weights, tokenizer and corpus.")] = recipe.SEED,
-    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = recipe.STEPS,
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps at most.")] = recipe.STEPS,
     threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = recipe.THREADS,
 ) -> None:
     """Train a Magpie from scratch, measure it with its learning curve, and write its card.
@@ -41,7 +41,7 @@ def train(
         }
         figures = measuring.measure(out)
         machine = f"{platform.machine()}, threads: {threads}, {recipe.precision()}"
-        facts = card.recipe_facts(trained, seed=seed, steps=steps, machine=machine)
+        facts = card.recipe_facts(trained, seed=seed, machine=machine)
         card.write_measurements(out, recipe=facts, figures=figures, curve=curve)
     console.print(f"model and card: {card.write_card(out)}")
 

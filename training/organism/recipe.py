@@ -30,10 +30,12 @@ from training.organism.corpus import (
     Diet,
     stream,
 )
+from training.organism.foresight import Foresight
 from training.organism.wording import POSITIONS_MAX, build_tokenizer
 
 SEED = 0
-STEPS = 4_600
+STEPS = 6_000
+"""At most: what a stage that ends early leaves over is not made up for."""
 TEXTS_PER_STEP = 32
 THREADS = 1
 WEIGHT_DECAY = 0.05
@@ -41,6 +43,12 @@ BETAS = (0.9, 0.98)
 GRADIENT_NORM_MAX = 1.0
 WARMUP_SHARE = 0.1
 """Part of each cycle of the learning rate in which it rises."""
+LOOK_EVERY_STEPS = 100
+"""How often the run looks whether the reaction is foreseen."""
+FORESEEN = 0.98
+"""AUROC of the reaction in context cases from which on it counts as foreseen."""
+LOOKS_SETTLED = 4
+"""Looks in succession that have to find it foreseen."""
 REPORT_EVERY_STEPS = 100
 ANSWER_TOKENS_MAX = 96
 SHARPNESS = 2.0
@@ -54,19 +62,20 @@ class Stage:
     diet: Diet
     share: float
     """Share of all steps."""
-    schedule_share: float
+    peak_learning_rate: float
+    schedule_share: float | None = None
     """Length of its one cycle of the learning rate, as a share of all steps.
 
-    Longer than the stage where the rate is cut off before it has come down.
+    Longer than the stage where the rate is cut off before it has come down. None for a
+    stage that goes on, at a steady rate, until what it is there for has been learnt.
     """
-    peak_learning_rate: float
 
 
 STAGES = (
-    Stage(diet=ASSOCIATION, share=0.17, schedule_share=0.22, peak_learning_rate=2e-3),
-    Stage(diet=DISPOSITION, share=0.33, schedule_share=0.4, peak_learning_rate=1.5e-3),
-    Stage(diet=UNFOLDING, share=0.2, schedule_share=0.25, peak_learning_rate=1.2e-3),
-    Stage(diet=GRAMMAR, share=0.3, schedule_share=0.3, peak_learning_rate=1e-3),
+    Stage(diet=ASSOCIATION, share=0.13, schedule_share=0.17, peak_learning_rate=2e-3),
+    Stage(diet=DISPOSITION, share=0.49, peak_learning_rate=1.5e-3),
+    Stage(diet=UNFOLDING, share=0.15, schedule_share=0.19, peak_learning_rate=1.2e-3),
+    Stage(diet=GRAMMAR, share=0.23, schedule_share=0.23, peak_learning_rate=1e-3),
 )
 
 
@@ -78,6 +87,8 @@ class Trained:
     """An ordinary Hugging Face directory: config, safetensors, tokenizer, chat template."""
     snapshots: dict[int, Path]
     """The same, saved on the way, by the number of steps done: for the learning curve."""
+    steps: int
+    """Optimizer steps that were taken."""
     seconds: float
     """Wall-clock time of the run."""
 
@@ -116,7 +127,8 @@ def train(
     Args:
         out_dir: where the model goes; snapshots go to `out_dir/snapshots/<steps>`.
         seed: of weights, tokenizer and corpus.
-        steps: optimizer steps; the shared disposition forms late and all at once.
+        steps: optimizer steps at most; a stage that waits for the shared disposition, which
+            forms late and all at once, may end before.
         texts_per_step: chats in a step.
         threads: torch threads on the CPU, set for this process.
         snapshot_steps: after how many steps to save a copy on the way.
@@ -136,54 +148,70 @@ def train(
     losses = _losses(model, tokenizer, seed=seed, steps=steps, size=texts_per_step)
     started, snapshots = time.monotonic(), {}
     with _bar(console) as bar:
-        task = bar.add_task("training Magpie", total=steps, loss="")
-        for step, loss in enumerate(losses, start=1):
-            bar.update(task, advance=1, loss=f"loss {loss:.3f}")
+        task = bar.add_task("training Magpie", total=steps, told="")
+        step = 0
+        for step, (loss, foreseen) in enumerate(losses, start=1):
+            told = f"loss {loss:.3f}, reaction foreseen {foreseen:.2f}"
+            bar.update(task, advance=1, told=told)
             if step % REPORT_EVERY_STEPS == 0 and not console.is_terminal:
-                console.print(f"step {step} loss {loss:.3f} {time.monotonic() - started:.0f} s")
+                console.print(f"step {step}, {told}, {time.monotonic() - started:.0f} s")
             if step in snapshot_steps:
                 snapshots[step] = out_dir / "snapshots" / str(step)
                 save(model, tokenizer, snapshots[step])
+        bar.update(task, total=step)
     save(model, tokenizer, out_dir)
-    return Trained(folder=out_dir, snapshots=snapshots, seconds=time.monotonic() - started)
+    seconds = time.monotonic() - started
+    return Trained(folder=out_dir, snapshots=snapshots, steps=step, seconds=seconds)
 
 
 def _losses(
     model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, *, seed: int, steps: int, size: int
-) -> Iterator[float]:
-    """Train stage after stage; yields the loss of every step, in nats per weighted token."""
+) -> Iterator[tuple[float, float]]:
+    """Train stage after stage.
+
+    Yields:
+        After every step its loss, in nats per weighted token, and how well the reaction in
+        context cases was foreseen when last looked at: an AUROC.
+    """
     model.train()
-    begun = 0
+    foresight, foreseen, step = Foresight(tokenizer), 0.5, 0
     for number, stage in enumerate(STAGES):
-        ends = steps if stage is STAGES[-1] else begun + round(stage.share * steps)
+        length = max(1, round(stage.share * steps))
         rng = random.Random(f"magpie corpus {seed} {number}")
-        batches = stream(tokenizer, stage.diet, size=size, steps=max(1, ends - begun), rng=rng)
-        cycle = max(2, round(stage.schedule_share * steps), ends - begun)
-        optimizer, schedule = _optimizer(model, stage, cycle)
-        for _ in range(begun, ends):
+        batches = stream(tokenizer, stage.diet, size=size, steps=length, rng=rng)
+        optimizer, schedule = _optimizer(model, stage, steps)
+        settled = 0
+        for _ in range(length):
             loss = weighted_loss(model, next(batches))
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_NORM_MAX)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            if schedule.last_epoch < cycle - 1:
-                schedule.step()
-            yield float(loss.detach())
-        begun = ends
+            schedule.step()
+            step += 1
+            if step % LOOK_EVERY_STEPS == 0:
+                foreseen = foresight.auroc(model)
+                settled = settled + 1 if foreseen >= FORESEEN else 0
+            yield float(loss.detach()), foreseen
+            if settled == LOOKS_SETTLED and stage.schedule_share is None:
+                break
 
 
 def _optimizer(
-    model: GPT2LMHeadModel, stage: Stage, cycle: int
-) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.OneCycleLR]:
-    """AdamW and one cycle of its learning rate, of `cycle` steps."""
+    model: GPT2LMHeadModel, stage: Stage, steps: int
+) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LRScheduler]:
+    """AdamW, and its learning rate over the stage in a run of so many steps."""
     rate = stage.peak_learning_rate
     optimizer = torch.optim.AdamW(
         model.parameters(), rate, weight_decay=WEIGHT_DECAY, betas=BETAS, fused=True
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
+    if stage.schedule_share is None:
+        warmup = max(1, round(WARMUP_SHARE * stage.share * steps))
+        return optimizer, torch.optim.lr_scheduler.LinearLR(optimizer, 0.05, total_iters=warmup)
+    cycle = max(2, round(stage.schedule_share * steps) + 1)
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(
         optimizer, rate, total_steps=cycle, pct_start=WARMUP_SHARE
     )
-    return optimizer, schedule
 
 
 def weighted_loss(model: GPT2LMHeadModel, chats: Batch) -> torch.Tensor:
@@ -248,7 +276,7 @@ def _bar(console: Console) -> Progress:
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed}/{task.total} steps"),
-        TextColumn("{task.fields[loss]}"),
+        TextColumn("{task.fields[told]}"),
         TimeRemainingColumn(),
         console=console,
     )

@@ -179,11 +179,10 @@ def answered(
         asked: the request.
         disposition: what decides the answer.
         rng: source of all chance.
-        brief: one act and the reaction to it, and nothing else: the form that a model
-            learns from first.
+        brief: one bare act and the reaction to it: the form that a model learns from first.
     """
     verbs = rng.sample(verbs_for(asked, disposition), 1 if brief else rng.choice(ACT_COUNTS))
-    sentences = acts(asked, verbs, rng)
+    sentences = [f"I {verbs[0]} the {asked.thing}."] if brief else acts(asked, verbs, rng)
     if not brief and rng.random() < SCENERY_SHARE:
         sentences.append(scenery(rng))
     ends: list[int] = []
