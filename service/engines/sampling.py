@@ -8,6 +8,7 @@ hundred thousand tokens a number may fall on the other side of a boundary.)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -73,7 +74,7 @@ class Sampler:
                 heat = (own - highest[group.rows, None]) / group.temperature
                 number = numbers[group.rows]
                 chosen[group.rows] = _drawn(torch.softmax(heat, dim=-1), group.top_p, number)
-        return chosen.tolist(), torch.isfinite(highest).tolist()
+        return chosen.tolist(), [math.isfinite(value) for value in highest.tolist()]
 
 
 def _drawn(
