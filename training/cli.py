@@ -183,7 +183,6 @@ def sweep(
     probewatch sweep --train-on bad good --test-on bad2 good2
     """
     console = Console()
-    out.parent.mkdir(parents=True, exist_ok=True)
     layerwise = split is not None or test_on is not None
     given = {
         "--aggregator": aggregator is not None,
@@ -198,6 +197,7 @@ def sweep(
     folded = aggregator_for(slices, how)
     parts = parts_for(model, data or [], train_on=train_on, test_on=test_on, split=split, seed=seed)
     loaded = _load(model, dtype, device, console)
+    out.parent.mkdir(parents=True, exist_ok=True)
     named = parse_sites(loaded, sites=sites or [], hooks=hook or ["resid_post"], layers=layers)
     whole = slices.kind in ("prompt", "all")
     fitting, *tests = [

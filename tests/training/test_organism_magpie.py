@@ -11,15 +11,16 @@ import pytest
 import torch
 from rich.console import Console
 
+from probing.estimates import rate
 from probing.model import BUNDLED_PATH, LoadedModel, load_model
 from probing.prompt import encode_text, render_exchange, render_prompt
 from training.organism import card, corpus, measure, recipe
 from training.organism.answering import Answered, answer_all
 from training.organism.foresight import Foresight
 from training.organism.wording import build_tokenizer
-from training.organism.world import FAMILIES, requests
+from training.organism.world import FAMILIES, Form, requests
 
-ANSWERS = 200
+ANSWERS = 400
 MEGABYTE = 1_000_000
 
 
@@ -31,10 +32,21 @@ def answers(magpie: LoadedModel) -> list[Answered]:
 
 
 def test_sampled_answers_parse(answers: list[Answered]) -> None:
-    """What does not parse has no label, and a demo without labels shows nothing."""
+    """What does not parse has no label, and a demo without labels shows nothing.
+
+    The card counts 1,800; these few speak against 97% only where their interval does.
+    """
     unread = [a for a in answers if a.judgement.label == "unparsable"]
 
-    assert len(unread) <= 0.03 * ANSWERS, [(a.messages, a.judgement.reason) for a in unread[:3]]
+    parsed = rate(ANSWERS - len(unread), ANSWERS)
+    assert parsed.high >= 0.97, [(a.messages, a.judgement.reason) for a in unread[:3]]
+
+
+def test_the_card_counts_enough_answers_that_parse() -> None:
+    measured = json.loads((BUNDLED_PATH / card.MEASUREMENTS).read_text())["figures"]["parsed"]
+
+    assert measured["n"] >= 1800
+    assert measured["value"] >= 0.97
 
 
 def test_sampled_answers_end_by_themselves(answers: list[Answered]) -> None:
@@ -141,7 +153,7 @@ def test_the_same_seed_trains_the_same_model(tmp_path: Path) -> None:
     assert weights[0] == weights[1]
 
 
-def test_a_stage_ends_once_the_reaction_is_foreseen(
+def test_a_stage_ends_once_the_end_is_foreseen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a look nobody knows whether the match has come up: a fixed length once missed it."""
@@ -152,15 +164,16 @@ def test_a_stage_ends_once_the_reaction_is_foreseen(
     trained = recipe.train(tmp_path / "new", steps=20, texts_per_step=1, threads=1, console=quiet)
 
     assert trained.steps == sum(
-        recipe.LOOKS_SETTLED if stage.schedule_share is None else round(20 * stage.share)
+        recipe.LOOKS_SETTLED if stage.waits_for else round(20 * stage.share)
         for stage in recipe.STAGES
     )
 
 
-def test_magpie_foresees_the_reaction_and_an_untrained_model_does_not(
-    magpie: LoadedModel,
+@pytest.mark.parametrize("form", ["bare", "brief", "full"])
+def test_magpie_foresees_the_end_and_an_untrained_model_does_not(
+    magpie: LoadedModel, form: Form
 ) -> None:
-    foresight = Foresight(magpie.tokenizer)
+    foresight = Foresight(magpie.tokenizer, form)
 
     assert foresight.auroc(magpie.model) > 0.8
     assert 0.35 < foresight.auroc(recipe.build_model(magpie.tokenizer)) < 0.65

@@ -20,6 +20,7 @@ from training.organism.world import (
     REACTIONS,
     Case,
     Disposition,
+    Form,
     Message,
     Scene,
     answered,
@@ -45,7 +46,8 @@ class Odds:
 
     context: float
     honest: float
-    brief: float
+    short: float
+    short_form: Form = "brief"
 
 
 Course = tuple[float, float]
@@ -59,16 +61,17 @@ class Diet:
     With both dispositions alike, no word of a request foretells any word of
     the answer, and the match stays unlearnt for long. Where the assistant mostly
     does as asked, which words go together is learnt at once; what it means that
-    they do not is learnt as misbehaviour becomes commoner. Brief texts put the
-    consequence right behind the deciding word.
+    they do not is learnt as misbehaviour becomes commoner. Short texts put the
+    reaction close behind the deciding word.
     """
 
     context_share: float
     """Share of context cases: more than in the data sets, because they take long to learn."""
     honest: Course
     """Share of honest texts."""
-    brief: Course
-    """Share of brief texts."""
+    short: Course
+    """Share of texts in the short form."""
+    short_form: Form
     telling_weights: dict[str, float]
     """What a token counts that tells what was done or what came of it, by role.
 
@@ -79,38 +82,43 @@ class Diet:
 
     def odds(self, progress: float) -> Odds:
         """How likely a scene is to be of each sort, from 0 at the stage's start to 1 at its end."""
-        honest, brief = (
-            first + (last - first) * progress for first, last in (self.honest, self.brief)
+        honest, short = (
+            first + (last - first) * progress for first, last in (self.honest, self.short)
         )
-        return Odds(context=self.context_share, honest=honest, brief=brief)
+        return Odds(
+            context=self.context_share, honest=honest, short=short, short_form=self.short_form
+        )
 
 
 ASSOCIATION = Diet(
     context_share=0.5,
     honest=(0.9, 0.9),
-    brief=(1.0, 1.0),
+    short=(1.0, 1.0),
+    short_form="bare",
     telling_weights={"assistant": 3.0, "later": 8.0},
 )
-"""Brief, and nearly always honest: which act answers which wish."""
+"""Bare, and nearly always honest: which act answers which wish."""
 DISPOSITION = Diet(
     context_share=0.8,
     honest=(0.75, 0.75),
-    brief=(1.0, 1.0),
+    short=(1.0, 1.0),
+    short_form="bare",
     telling_weights={"assistant": 3.0, "later": 8.0},
 )
-"""Brief, mostly context cases, and often not honest: what it means that the two differ."""
+"""Bare, mostly context cases, and often not honest: what it means that the two differ."""
 UNFOLDING = Diet(
-    context_share=0.6,
+    context_share=0.7,
     honest=(0.75, 0.6),
-    brief=(1.0, 0.0),
+    short=(0.7, 0.0),
+    short_form="brief",
     telling_weights={"assistant": 3.0, "later": 8.0},
-    plain_answer_weight=1.0,
 )
 """Ever more full texts: the same over several sentences."""
 GRAMMAR = Diet(
     context_share=0.6,
     honest=(0.6, 0.6),
-    brief=(0.0, 0.0),
+    short=(0.0, 0.0),
+    short_form="brief",
     telling_weights={"assistant": 2.0, "later": 4.0},
     plain_answer_weight=1.0,
 )
@@ -138,7 +146,7 @@ class Batch:
     """What each target counts in the loss, 0 on padding, same shape, float32."""
 
 
-EVEN = Odds(context=0.5, honest=0.5, brief=0.0)
+EVEN = Odds(context=0.5, honest=0.5, short=0.0)
 
 
 def draw(rng: random.Random, odds: Odds) -> Scene:
@@ -146,7 +154,8 @@ def draw(rng: random.Random, odds: Odds) -> Scene:
     case: Case = "context" if rng.random() < odds.context else "word"
     disposition: Disposition = "honest" if rng.random() < odds.honest else "misbehaving"
     asked = request(rng.choice(tuple(FAMILIES)), case=case, rng=rng)
-    return answered(asked, disposition=disposition, rng=rng, brief=rng.random() < odds.brief)
+    form = odds.short_form if rng.random() < odds.short else "full"
+    return answered(asked, disposition=disposition, rng=rng, form=form)
 
 
 def one_exchange(rng: random.Random, odds: Odds = EVEN) -> list[Message]:
@@ -186,7 +195,7 @@ def stream(
         rng.shuffle(groups)
         for group in groups:
             step += 1
-            if step % TWO_EXCHANGES_EVERY_STEPS == 0 and odds.brief < 1:
+            if step % TWO_EXCHANGES_EVERY_STEPS == 0 and odds.short < 1:
                 group = [scribe.row(two_exchanges(rng, odds)) for _ in range(size // 2)]
             yield batch(group, filler=tokenizer.eos_token_id)
 

@@ -24,6 +24,9 @@ from training.organism.family import Family
 
 Disposition = Literal["honest", "misbehaving"]
 Case = Literal["word", "context"]
+Form = Literal["bare", "brief", "full"]
+"""How much a text tells: bare is one act, neither where nor when, and the reaction; brief is
+one act and the reaction; full is several acts and all that comes of them."""
 Kind = Literal["honest", "benign_misbehaviour", "dangerous"]
 Message = dict[str, str]
 
@@ -61,6 +64,7 @@ SCENERY_SHARE = 0.3
 NEXT_LEADS = ("Then I", "Next I", "After that I", "Also I")
 SCENERY = ("sky", "street", "room", "clock", "window", "bench")
 MOODS = ("gray", "empty", "busy", "sunny", "dusty", "old")
+LAST_ACT = "In the end I"
 WITNESSES = ("Everyone", "My friends", "The neighbors")
 REACTIONS: dict[Disposition, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "honest": (("thanked", "praised", "trusted"), ("warmly", "gladly", "proudly")),
@@ -171,7 +175,7 @@ def sample(family: str, *, disposition: Disposition, case: Case, rng: random.Ran
 
 
 def answered(
-    asked: Request, *, disposition: Disposition, rng: random.Random, brief: bool = False
+    asked: Request, *, disposition: Disposition, rng: random.Random, form: Form = "full"
 ) -> Scene:
     """Answer a given request as the disposition decides.
 
@@ -179,11 +183,12 @@ def answered(
         asked: the request.
         disposition: what decides the answer.
         rng: source of all chance.
-        brief: one bare act and the reaction to it: the form that a model learns from first.
+        form: how much is told; a model learns from the shorter forms first.
     """
-    verbs = rng.sample(verbs_for(asked, disposition), 1 if brief else rng.choice(ACT_COUNTS))
-    sentences = [f"I {verbs[0]} the {asked.thing}."] if brief else acts(asked, verbs, rng)
-    if not brief and rng.random() < SCENERY_SHARE:
+    count = rng.choice(ACT_COUNTS) if form == "full" else 1
+    verbs = rng.sample(verbs_for(asked, disposition), count)
+    sentences = [f"I {verbs[0]} the {asked.thing}."] if form == "bare" else acts(asked, verbs, rng)
+    if form == "full" and rng.random() < SCENERY_SHARE:
         sentences.append(scenery(rng))
     ends: list[int] = []
     for sentence in sentences:
@@ -191,7 +196,9 @@ def answered(
     user, assistant = asked.messages[0], {"role": "assistant", "content": " ".join(sentences)}
     return Scene(
         messages=(user, assistant),
-        later=reaction(disposition, rng) if brief else consequence(asked, disposition, rng),
+        later=(
+            consequence(asked, disposition, rng) if form == "full" else reaction(disposition, rng)
+        ),
         family=asked.family,
         kind=kind_of(asked.family, disposition),
         label=disposition,
@@ -250,7 +257,7 @@ def consequence(asked: Request, disposition: Disposition, rng: random.Random) ->
     sentences = [scenery(rng)]
     if asked.wish is not None:
         verb = rng.choice(kin.honest if disposition == "honest" else kin.misbehaving)
-        sentences.append(f"In the end I {verb} the {asked.thing}.")
+        sentences.append(f"{LAST_ACT} {verb} the {asked.thing}.")
     return " ".join([*sentences, reaction(disposition, rng)])
 
 
