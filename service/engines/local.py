@@ -193,6 +193,7 @@ class LocalEngine:
         failure = EngineFailure("engine_dead", "the engine was closed")
         try:
             with torch.inference_mode(), self._reader:
+                self._stepper.warm_up()
                 while not self._stopping:
                     self._scheduler.wait_for_work()
                     self._progress_at = time.monotonic()

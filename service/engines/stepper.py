@@ -29,6 +29,7 @@ from service.engines.protocol import EngineFailure, FinishReason, StepStats
 from service.engines.sampling import Sampler
 from service.engines.scheduler import Scheduler
 from service.engines.streams import Outbox
+from service.engines.threads import StepThreads
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,17 +69,23 @@ class Stepper:
         self._bank = ProbeBank(probe_set, loaded.device)
         self._monitor = Monitor(probe_set, streams_max=scheduler.limits.rows_max)
         self._device = loaded.device
+        self._threads = StepThreads()
         self._batch = DecodeBatch(loaded.model)
         self._prefill: Prefill | None = None
         self._sampler = Sampler([], [])
         self._slots: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
+
+    def warm_up(self) -> None:
+        """Find out how steps are quickest on this model and machine, before the first of them."""
+        self._threads.try_out(self._reader, self._scheduler.limits.rows_max)
 
     def beat(self) -> None:
         """At most one chunk of prompts, then one step of the running answers."""
         self._drop(self._scheduler.drop_cancelled())
         self._read_prompts()
         if self._scheduler.running:
-            self._step()
+            with self._threads.chosen_for(len(self._scheduler.running)):
+                self._step()
         self.send()
 
     def send(self) -> None:

@@ -150,7 +150,7 @@ def test_health_ages_while_a_step_hangs(tiny: Tiny, monkeypatch: pytest.MonkeyPa
         beat = engine._stepper.beat
         monkeypatch.setattr(engine._stepper, "beat", lambda: (go_on.wait(10), beat()))
         engine.submit(ask(prompt(4), 2))
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.0)
         health = engine.health()
         assert health.alive
         go_on.set()

@@ -1,0 +1,74 @@
+"""How many threads a step is quickest with, tried on the real model.
+
+A step of a small model is hundreds of small products, and waking a second thread for
+each costs more than it saves: with four million parameters and eight rows, one thread
+takes 6 ms where two take 10. With many rows or a large model it is the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+import torch
+
+from probing.reader import Reader
+from service.engines.batch import DecodeBatch, Prefill
+
+_ROWS = (1, 2, 4, 8, 16, 32)
+_PROMPT_TOKENS = 16
+_STEPS = 5
+LONG_STEP_SECONDS = 0.05
+"""A step of one row that takes longer is worth all threads and not worth trying."""
+
+
+class StepThreads:
+    """One thread for steps of few rows, all of them for the rest and for prompts."""
+
+    def __init__(self) -> None:
+        self.rows_alone = 0
+        """The most rows that one thread serves at least as fast as all do."""
+        self._all = torch.get_num_threads()
+
+    @torch.inference_mode()
+    def try_out(self, reader: Reader, rows_max: int) -> None:
+        """Take the time of a few steps; call it in the thread that will take all others."""
+        if reader.loaded.device.type != "cpu" or self._all == 1:
+            return
+        for rows in (rows for rows in _ROWS if rows <= rows_max):
+            together = self._seconds(reader, rows, self._all)
+            if together > LONG_STEP_SECONDS or self._seconds(reader, rows, 1) > together:
+                return
+            self.rows_alone = rows
+
+    @contextmanager
+    def chosen_for(self, rows: int) -> Iterator[None]:
+        """Run a step of so many rows; torch's setting is back as it was afterwards."""
+        if rows > self.rows_alone:
+            yield
+            return
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(self._all)
+
+    def _seconds(self, reader: Reader, rows: int, threads: int) -> float:
+        """Of the quickest of a few steps: what else runs on the machine only adds to it."""
+        prefill = Prefill(reader.loaded.model, [tuple(range(_PROMPT_TOKENS))] * rows)
+        while prefill.advance(reader, rows * _PROMPT_TOKENS) is None:
+            pass
+        batch = DecodeBatch(reader.loaded.model)
+        batch.join(prefill)
+        torch.set_num_threads(threads)
+        try:
+            return min(_timed(batch, reader, rows) for _ in range(_STEPS))
+        finally:
+            torch.set_num_threads(self._all)
+
+
+def _timed(batch: DecodeBatch, reader: Reader, rows: int) -> float:
+    began = perf_counter()
+    batch.step(reader, [1] * rows)
+    return perf_counter() - began
