@@ -188,7 +188,8 @@ class Stepper:
             ScoreShapeMismatch: not one line of scores per row.
         """
         rows = len(self._slots)
-        scores = self._bank.score(readings)
+        with self._threads.alone():
+            scores = self._bank.score(readings)
         if scores.shape != (rows, 1, self._bank.channels):
             raise ScoreShapeMismatch((rows, 1, self._bank.channels), tuple(scores.shape))
         channels = scores[:, 0].cpu().numpy()
