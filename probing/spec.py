@@ -136,6 +136,11 @@ class Span:
     def __str__(self) -> str:
         return f"tail:{self.tokens}" if self.kind == "tail" else self.kind
 
+    @property
+    def reads_prompt(self) -> bool:
+        """Whether tokens before the answer count."""
+        return self.kind in ("prompt", "all")
+
     def slice(self, response_start: int, length: int) -> slice:
         """The tokens that count, of `length` tokens whose answer begins at `response_start`."""
         return {

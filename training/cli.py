@@ -199,9 +199,8 @@ def sweep(
     loaded = _load(model, dtype, device, console)
     out.parent.mkdir(parents=True, exist_ok=True)
     named = parse_sites(loaded, sites=sites or [], hooks=hook or ["resid_post"], layers=layers)
-    whole = slices.kind in ("prompt", "all")
     fitting, *tests = [
-        collect(loaded, part, named, cache=cache, console=console, whole=whole)
+        collect(loaded, part, named, cache=cache, console=console, whole=slices.reads_prompt)
         for part in (parts.fit, *parts.tests)
     ]
     if tests:

@@ -164,7 +164,7 @@ def train(loaded: LoadedModel, plan: Plan, store: ProbeStore, *, console: Consol
 
 def _collect(loaded: LoadedModel, plan: Plan, dataset: Dataset, console: Console) -> Collected:
     sites = [site for together in plan.grid.sites for site in together]
-    whole = plan.grid.span.kind in ("prompt", "all")
+    whole = plan.grid.span.reads_prompt
     return collect(loaded, dataset, sites, cache=plan.cache, console=console, whole=whole)
 
 
