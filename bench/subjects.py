@@ -19,6 +19,8 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from probing.aggregators import AggregatorSpec
 from probing.model import LoadedModel, load_model, map_sites
+from probing.monitor import Monitor
+from probing.policy import Action
 from probing.probe import Probe, ProbeSet
 from probing.reader import Reader, Readings
 from probing.spec import Site
@@ -118,11 +120,14 @@ class _UnwatchedStepper(Stepper):
     def __init__(self, reader: Reader, nominal: ProbeSet, scheduler: Scheduler) -> None:
         super().__init__(reader, nominal, scheduler)
         rows_max = scheduler.limits.rows_max
-        zeros = np.zeros((rows_max, 1), np.float32)
-        self._blank = self._monitor.push(zeros, np.arange(rows_max))
+        blank = Monitor(nominal, streams_max=rows_max)
+        for _ in range(rows_max):
+            blank.open(Action.OBSERVE)
+        self._blank = blank.push(np.zeros((rows_max, 1), np.float32))
 
     def _judge(self, readings: Readings) -> Verdicts:
-        return Verdicts(judged=self._blank, rows=range(len(self._slots)), failures={})
+        rows = range(len(self._scheduler.running))
+        return Verdicts(judged=self._blank, rows=rows, failures={})
 
 
 def unwatched(subject: Subject) -> LocalEngine:

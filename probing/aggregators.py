@@ -4,7 +4,8 @@ Each aggregator exists once, in streaming form; the batch form is the streaming
 form run to the end, so what a threshold was calibrated on is what trips live.
 State is held for `streams_max` streams and a group of probes at once, in numpy:
 one call a step for all streams, because scalar objects would cost more than the
-probes themselves.
+probes themselves. The streams that are pushed stand in the first rows, so that their
+state is a view: gathering and scattering it cost more than the arithmetic.
 
 Padding can never enter: only scores of tokens that were read are pushed.
 Adding an aggregator means one class and one line in `_KINDS`.
@@ -17,13 +18,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from probing.errors import InvalidSpecification, ScoreShapeMismatch
 
 Scores = Float[NDArray[np.float32], "streams channels"]
-Rows = Int[NDArray[np.intp], " streams"]
 Statistics = Float[NDArray[np.float32], "streams probes"]
 
 _WEIGHT = re.compile(r"0?\.[0-9]+|1(\.0*)?")
@@ -80,17 +80,21 @@ class Aggregator(Protocol):
 
     def __init__(self, value: float, *, streams_max: int, probes: int) -> None: ...
 
-    def push(self, scores: Scores, rows: Rows) -> Statistics:
-        """Take in the next token's logits, one row per stream, and return the statistics so far.
+    def push(self, scores: Scores) -> Statistics:
+        """Take in the next token's logits and return the statistics so far.
 
         Args:
-            scores: one finite logit per stream and channel, shape [streams, channels].
-            rows: which of the held streams they belong to, each at most once, shape [streams].
+            scores: one finite logit per stream and channel, shape [streams, channels], for
+                the streams in the first rows; those behind them stay as they are.
         """
         ...
 
-    def reset(self, rows: Rows) -> None:
-        """Forget these streams, so that others can take their rows."""
+    def reset(self, row: int) -> None:
+        """Forget the stream in this row, so that another can take it."""
+        ...
+
+    def move(self, source: int, target: int) -> None:
+        """Let the stream in row `source` go on in row `target`."""
         ...
 
 
@@ -103,14 +107,20 @@ class Mean:
         self._total = np.zeros((streams_max, probes))
         self._count = np.zeros((streams_max, 1))
 
-    def push(self, scores: Scores, rows: Rows) -> Statistics:
-        total, count = self._total[rows] + scores, self._count[rows] + 1
-        self._total[rows], self._count[rows] = total, count
+    def push(self, scores: Scores) -> Statistics:
+        streams = len(scores)
+        total, count = self._total[:streams], self._count[:streams]
+        total += scores
+        count += 1
         return (total / count).astype(np.float32)
 
-    def reset(self, rows: Rows) -> None:
-        self._total[rows] = 0
-        self._count[rows] = 0
+    def reset(self, row: int) -> None:
+        self._total[row] = 0
+        self._count[row] = 0
+
+    def move(self, source: int, target: int) -> None:
+        self._total[target] = self._total[source]
+        self._count[target] = self._count[source]
 
 
 class Max:
@@ -121,13 +131,17 @@ class Max:
     def __init__(self, value: float, *, streams_max: int, probes: int) -> None:
         self._highest = np.full((streams_max, probes), -np.inf, dtype=np.float32)
 
-    def push(self, scores: Scores, rows: Rows) -> Statistics:
-        highest: Statistics = np.maximum(self._highest[rows], scores)
-        self._highest[rows] = highest
+    def push(self, scores: Scores) -> Statistics:
+        streams = len(scores)
+        highest: Statistics = np.maximum(self._highest[:streams], scores)
+        self._highest[:streams] = highest
         return highest
 
-    def reset(self, rows: Rows) -> None:
-        self._highest[rows] = -np.inf
+    def reset(self, row: int) -> None:
+        self._highest[row] = -np.inf
+
+    def move(self, source: int, target: int) -> None:
+        self._highest[target] = self._highest[source]
 
 
 class Last:
@@ -138,11 +152,14 @@ class Last:
     def __init__(self, value: float, *, streams_max: int, probes: int) -> None:
         """Nothing is held."""
 
-    def push(self, scores: Scores, rows: Rows) -> Statistics:
+    def push(self, scores: Scores) -> Statistics:
         return scores
 
-    def reset(self, rows: Rows) -> None:
+    def reset(self, row: int) -> None:
         """Nothing to forget."""
+
+    def move(self, source: int, target: int) -> None:
+        """Nothing to move."""
 
 
 class Ema:
@@ -154,14 +171,17 @@ class Ema:
         self._weight = value
         self._average = np.full((streams_max, probes), np.nan)
 
-    def push(self, scores: Scores, rows: Rows) -> Statistics:
-        before = self._average[rows]
-        average = np.where(np.isnan(before), scores, before + self._weight * (scores - before))
-        self._average[rows] = average
+    def push(self, scores: Scores) -> Statistics:
+        average = self._average[: len(scores)]
+        np.copyto(average, scores, where=np.isnan(average))
+        average += self._weight * (scores - average)
         return average.astype(np.float32)
 
-    def reset(self, rows: Rows) -> None:
-        self._average[rows] = np.nan
+    def reset(self, row: int) -> None:
+        self._average[row] = np.nan
+
+    def move(self, source: int, target: int) -> None:
+        self._average[target] = self._average[source]
 
 
 class TailMean:
@@ -174,18 +194,22 @@ class TailMean:
         self._ring = np.zeros((streams_max, self._window, probes), dtype=np.float32)
         self._count = np.zeros(streams_max, dtype=np.intp)
 
-    def push(self, scores: Scores, rows: Rows) -> Statistics:
-        self._ring[rows, self._count[rows] % self._window] = scores
-        self._count[rows] += 1
-        held = np.minimum(self._count[rows], self._window)[:, None]
-        mean: Statistics = (self._ring[rows].sum(axis=1, dtype=np.float64) / held).astype(
-            np.float32
-        )
+    def push(self, scores: Scores) -> Statistics:
+        streams = len(scores)
+        ring, count = self._ring[:streams], self._count[:streams]
+        ring[np.arange(streams), count % self._window] = scores
+        count += 1
+        held = np.minimum(count, self._window)[:, None]
+        mean: Statistics = (ring.sum(axis=1, dtype=np.float64) / held).astype(np.float32)
         return mean
 
-    def reset(self, rows: Rows) -> None:
-        self._ring[rows] = 0
-        self._count[rows] = 0
+    def reset(self, row: int) -> None:
+        self._ring[row] = 0
+        self._count[row] = 0
+
+    def move(self, source: int, target: int) -> None:
+        self._ring[target] = self._ring[source]
+        self._count[target] = self._count[source]
 
 
 class RollingMax:
@@ -203,18 +227,24 @@ class RollingMax:
         self._highest = np.full((streams_max, probes), -np.inf, dtype=np.float32)
         self._count = np.zeros((streams_max, 1), dtype=np.intp)
 
-    def push(self, scores: Scores, rows: Rows) -> Statistics:
-        mean = self._mean.push(scores, rows)
-        self._count[rows] += 1
-        full = self._count[rows] >= self._window
-        highest = np.where(full, np.maximum(self._highest[rows], mean), -np.inf)
-        self._highest[rows] = highest
-        return np.where(full, highest, mean).astype(np.float32)
+    def push(self, scores: Scores) -> Statistics:
+        mean = self._mean.push(scores)
+        streams = len(scores)
+        highest, count = self._highest[:streams], self._count[:streams]
+        count += 1
+        full = count >= self._window
+        np.maximum(highest, mean, out=highest, where=full)
+        return np.where(full, highest, mean)
 
-    def reset(self, rows: Rows) -> None:
-        self._mean.reset(rows)
-        self._highest[rows] = -np.inf
-        self._count[rows] = 0
+    def reset(self, row: int) -> None:
+        self._mean.reset(row)
+        self._highest[row] = -np.inf
+        self._count[row] = 0
+
+    def move(self, source: int, target: int) -> None:
+        self._mean.move(source, target)
+        self._highest[target] = self._highest[source]
+        self._count[target] = self._count[source]
 
 
 class TopKMean:
@@ -226,19 +256,21 @@ class TopKMean:
         self._k = int(value)
         self._highest = np.full((streams_max, self._k, probes), -np.inf, dtype=np.float32)
 
-    def push(self, scores: Scores, rows: Rows) -> Statistics:
-        highest = self._highest[rows]
+    def push(self, scores: Scores) -> Statistics:
+        highest = self._highest[: len(scores)]
         lowest = highest.argmin(axis=1)[:, None, :]
         kept = np.maximum(np.take_along_axis(highest, lowest, axis=1), scores[:, None, :])
         np.put_along_axis(highest, lowest, kept, axis=1)
-        self._highest[rows] = highest
         there = np.isfinite(highest)
         total = np.where(there, highest, 0).sum(axis=1, dtype=np.float64)
         mean: Statistics = (total / there.sum(axis=1)).astype(np.float32)
         return mean
 
-    def reset(self, rows: Rows) -> None:
-        self._highest[rows] = -np.inf
+    def reset(self, row: int) -> None:
+        self._highest[row] = -np.inf
+
+    def move(self, source: int, target: int) -> None:
+        self._highest[target] = self._highest[source]
 
 
 class TailConcat:
@@ -255,14 +287,18 @@ class TailConcat:
         self._k, self._probes = int(value), probes
         self._partial = np.zeros((streams_max, probes, self._k))
 
-    def push(self, scores: Scores, rows: Rows) -> Statistics:
-        partial = scores.reshape(len(rows), self._probes, self._k).astype(np.float64)
-        partial[:, :, 1:] += self._partial[rows][:, :, :-1]
-        self._partial[rows] = partial
+    def push(self, scores: Scores) -> Statistics:
+        streams = len(scores)
+        partial = scores.reshape(streams, self._probes, self._k).astype(np.float64)
+        partial[:, :, 1:] += self._partial[:streams, :, :-1]
+        self._partial[:streams] = partial
         return partial[:, :, -1].astype(np.float32)
 
-    def reset(self, rows: Rows) -> None:
-        self._partial[rows] = 0
+    def reset(self, row: int) -> None:
+        self._partial[row] = 0
+
+    def move(self, source: int, target: int) -> None:
+        self._partial[target] = self._partial[source]
 
 
 _KINDS: dict[str, type[Aggregator]] = {
@@ -299,6 +335,5 @@ def running(
     if scores.ndim != 2 or scores.shape[1] != spec.channels:
         raise ScoreShapeMismatch((scores.shape[0], spec.channels), scores.shape)
     aggregator = build(spec, streams_max=1, probes=1)
-    row = np.zeros(1, dtype=np.intp)
-    steps = [aggregator.push(step[None, :], row)[0, 0] for step in scores]
+    steps = [aggregator.push(step[None, :])[0, 0] for step in scores]
     return np.array(steps, dtype=np.float32)

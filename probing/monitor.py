@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
 from probing import policy
@@ -53,7 +53,7 @@ class Replay:
 
 
 class Monitor:
-    """Holds up to `streams_max` running streams, each in a row of its own."""
+    """Holds up to `streams_max` running streams, in rows that are filled from the first on."""
 
     def __init__(self, probe_set: ProbeSet, *, streams_max: int) -> None:
         self.probe_set = probe_set
@@ -63,68 +63,69 @@ class Monitor:
         self._deciding = _as_slice([i for i, p in enumerate(probes) if p.role == "champion"])
         self._groups = _group(probe_set, streams_max)
         self._read = np.zeros((streams_max, 1), dtype=np.intp)
-        self._peaks = np.full((streams_max, len(probes)), -np.inf, dtype=np.float32)
-        self._actions = [Action.HALT] * streams_max
+        self._peaks = np.empty((streams_max, len(probes)), dtype=np.float32)
+        self._actions: list[Action] = []
+        """One per stream that is held."""
 
-    def open(self, row: int, action: Action) -> None:
-        """Begin a stream in `row`, forgetting whoever held it before."""
-        rows = np.array([row], dtype=np.intp)
+    def open(self, action: Action) -> None:
+        """Begin a stream in the row behind those that are held."""
+        row = len(self._actions)
         for group in self._groups:
-            group.aggregator.reset(rows)
+            group.aggregator.reset(row)
         self._read[row], self._peaks[row] = 0, -np.inf
-        self._actions[row] = action
+        self._actions.append(action)
 
-    def push(
-        self,
-        channels: Float[NDArray[np.float32], "streams channels"],
-        rows: Int[NDArray[np.intp], " streams"],
-    ) -> Judgement:
-        """Take in one response token of each stream and judge.
+    def close(self, row: int) -> None:
+        """End a stream; the one in the last row takes its row."""
+        last = len(self._actions) - 1
+        for group in self._groups:
+            group.aggregator.move(last, row)
+        self._read[row], self._peaks[row] = self._read[last], self._peaks[last]
+        self._actions[row] = self._actions[last]
+        self._actions.pop()
+
+    def push(self, channels: Float[NDArray[np.float32], "streams channels"]) -> Judgement:
+        """Take in one response token of every stream and judge.
 
         Args:
-            channels: the bank's output for these tokens, shape [streams, channels].
-            rows: the row of each stream, each at most once, shape [streams].
+            channels: the bank's output for these tokens, row by row, shape [streams, channels].
 
         Raises:
-            ScoreShapeMismatch: the channels are not those of this probe set.
+            ScoreShapeMismatch: the channels are not those of the streams and this probe set.
             NonFiniteScore: names rows and probes; no state has changed.
         """
-        self._require_sound(channels, rows)
-        scores, statistics = self._fold(channels, rows)
-        read = self._read[rows] + 1
-        self._read[rows] = read
-        peaks = self._peaks[rows]
+        self._require_sound(channels)
+        scores, statistics = self._fold(channels)
+        streams = len(channels)
+        read, peaks = self._read[:streams], self._peaks[:streams]
+        read += 1
         np.maximum(peaks, statistics, out=peaks, where=read >= self._tokens_min)
-        self._peaks[rows] = peaks
         tripped = policy.tripped(peaks, self._thresholds)
-        actions = [self._actions[row] for row in rows.tolist()]
         return Judgement(
             scores=scores,
             statistics=statistics,
-            peaks=peaks,
+            peaks=peaks.copy(),
             tripped=tripped,
-            decisions=policy.decide(tripped[:, self._deciding], actions),
+            decisions=policy.decide(tripped[:, self._deciding], self._actions),
         )
 
     def _fold(
-        self, channels: NDArray[np.float32], rows: Int[NDArray[np.intp], " streams"]
+        self, channels: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Scores and statistics, [streams, probes]; the commonest set needs no copies for it."""
         if len(self._groups) == 1 and self._groups[0].single:
-            return channels, self._groups[0].aggregator.push(channels, rows)
-        shape = (len(rows), len(self.probe_set.probes))
+            return channels, self._groups[0].aggregator.push(channels)
+        shape = (len(channels), len(self.probe_set.probes))
         scores, statistics = np.empty(shape, np.float32), np.empty(shape, np.float32)
         for group in self._groups:
             own = channels[:, group.columns]
-            value = group.aggregator.push(own, rows)
+            value = group.aggregator.push(own)
             statistics[:, group.probes] = value
             scores[:, group.probes] = own if group.single else value
         return scores, statistics
 
-    def _require_sound(
-        self, channels: NDArray[np.float32], rows: Int[NDArray[np.intp], " streams"]
-    ) -> None:
-        expected = (len(rows), self.probe_set.channels)
+    def _require_sound(self, channels: NDArray[np.float32]) -> None:
+        expected = (len(self._actions), self.probe_set.channels)
         if channels.shape != expected:
             raise ScoreShapeMismatch(expected, channels.shape)
         finite = np.isfinite(channels)
@@ -136,7 +137,7 @@ class Monitor:
                 )
                 if not finite[:, columns].all()
             ]
-            raise NonFiniteScore(rows[~finite.all(axis=1)].tolist(), bad)
+            raise NonFiniteScore(np.flatnonzero(~finite.all(axis=1)).tolist(), bad)
 
 
 def replay(probe: Probe, scores: Float[NDArray[np.float32], "tokens channels"]) -> Replay:

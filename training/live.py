@@ -59,7 +59,7 @@ def live_statistics(
     finals = np.empty((examples, probes), dtype=np.float32)
     for step in range(int(lengths.max())):
         rows = by_length[: int((lengths > step).sum())]
-        finals[rows] = running.push(scores[starts[rows] + step], rows)
+        finals[rows] = running.push(scores[starts[rows] + step])
         for least, highest in zip(tokens_min, peaks, strict=True):
             if step + 1 >= least:
                 highest[rows] = np.maximum(highest[rows], finals[rows])

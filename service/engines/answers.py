@@ -47,8 +47,6 @@ class Answer:
         self.request = request
         self.stream = stream
         self.uniforms = Uniforms(request.seed)
-        self.slot = -1
-        """Row of the monitor, from admission on."""
         self.token = -1
         """Sampled and not yet read."""
         self.position = -1

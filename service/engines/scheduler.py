@@ -46,7 +46,6 @@ class Scheduler:
         self.refusal: EngineFailure | None = EngineFailure("engine_dead", "it was not started")
         """Why nothing is taken, or None."""
         self._waiting: deque[Answer] = deque()
-        self._slots = list(range(limits.rows_max))[::-1]
         self._changed = threading.Condition()
         self._cancelled = False
         self._woken = False
@@ -112,23 +111,22 @@ class Scheduler:
         return self.leave([i for i, a in enumerate(self.running) if a.stream.cancelled])
 
     def admit(self) -> list[Answer]:
-        """Choose whose prompts are read next; they become `filling`, each with a monitor slot.
+        """Choose whose prompts are read next; they become `filling`.
 
         The one that waited longest, and with it those that cost no more chunks than it
         does, as far as there are rows.
         """
         with self._changed:
-            if self.filling or not self._waiting or not self._slots:
+            free = self.limits.rows_max - len(self.running)
+            if self.filling or not self._waiting or not free:
                 return []
             length_max = max(len(self._waiting[0].request.prompt_ids), self.limits.chunk_tokens)
             chosen: list[Answer] = []
             left: deque[Answer] = deque()
             for answer in self._waiting:
                 fits = len(answer.request.prompt_ids) <= length_max
-                (chosen if fits and len(chosen) < len(self._slots) else left).append(answer)
+                (chosen if fits and len(chosen) < free else left).append(answer)
             chosen.sort(key=lambda answer: -len(answer.request.prompt_ids))
-            for answer in chosen:
-                answer.slot = self._slots.pop()
             self.filling = chosen
             self._waiting = left
         return chosen
@@ -140,18 +138,16 @@ class Scheduler:
 
     def abandon(self) -> None:
         """Forget those whose prompts are being read."""
-        self._slots += [answer.slot for answer in self.filling]
         self.filling = []
 
     def leave(self, rows: list[int]) -> list[int]:
-        """Free rows; each time the last one takes the free place, as in the batch.
+        """Free rows; each time the last one takes the free place.
 
         Returns:
-            The same rows, the highest first, for the batch to follow.
+            The same rows, the highest first, for batch and monitor to follow.
         """
         rows = sorted(rows, reverse=True)
         for row in rows:
-            self._slots.append(self.running[row].slot)
             self.running[row] = self.running[-1]
             self.running.pop()
             self._ends.append(time.monotonic())

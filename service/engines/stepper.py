@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from numpy.typing import NDArray
 from torch import Tensor
 
 from probing.bank import ProbeBank
@@ -50,7 +48,7 @@ class Verdicts:
     """The monitor's word on a step."""
 
     judged: Judgement
-    """Has a line for each of `rows`, in that order."""
+    """Has a line for every row of the batch; only those of `rows` say anything."""
     rows: Sequence[int]
     """Rows of the batch with sound scores."""
     failures: dict[int, EngineFailure]
@@ -73,7 +71,6 @@ class Stepper:
         self._batch = DecodeBatch(loaded.model)
         self._prefill: Prefill | None = None
         self._sampler = Sampler([], [])
-        self._slots: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
 
     def warm_up(self) -> None:
         """Find out how steps are quickest on this model and machine, before the first of them."""
@@ -111,8 +108,7 @@ class Stepper:
     def _read_prompts(self) -> None:
         """Admit, and read the next chunk of those admitted."""
         scheduler = self._scheduler
-        for answer in scheduler.admit():
-            self._monitor.open(answer.slot, answer.request.action)
+        scheduler.admit()
         filling = scheduler.filling
         if not filling:
             return
@@ -145,6 +141,8 @@ class Stepper:
         first = len(self._scheduler.running)
         self._batch.join(prefill)
         self._scheduler.join()
+        for answer in answers:
+            self._monitor.open(answer.request.action)
         ended = []
         for row, answer in enumerate(answers, first):
             token = tokens[row - first]
@@ -187,26 +185,22 @@ class Stepper:
         Raises:
             ScoreShapeMismatch: not one line of scores per row.
         """
-        rows = len(self._slots)
+        rows = len(self._scheduler.running)
         with self._threads.alone():
             scores = self._bank.score(readings)
         if scores.shape != (rows, 1, self._bank.channels):
             raise ScoreShapeMismatch((rows, 1, self._bank.channels), tuple(scores.shape))
         channels = scores[:, 0].cpu().numpy()
         try:
-            judged = self._monitor.push(channels, self._slots)
+            return Verdicts(judged=self._monitor.push(channels), rows=range(rows), failures={})
         except NonFiniteScore as error:
-            bad = np.isin(self._slots, error.rows)
-            judged = self._monitor.push(channels[~bad], self._slots[~bad])
+            failures = {row: EngineFailure("monitor_error", str(error)) for row in error.rows}
+            channels[list(failures)] = 0  # these streams end with this step, unjudged
             return Verdicts(
-                judged=judged,
-                rows=np.flatnonzero(~bad).tolist(),
-                failures={
-                    row: EngineFailure("monitor_error", str(error))
-                    for row in np.flatnonzero(bad).tolist()
-                },
+                judged=self._monitor.push(channels),
+                rows=[row for row in range(rows) if row not in failures],
+                failures=failures,
             )
-        return Verdicts(judged=judged, rows=range(rows), failures={})
 
     def _hand_out(
         self, verdicts: Verdicts, tokens: Sequence[int], sound: Sequence[bool]
@@ -220,14 +214,14 @@ class Stepper:
         ended = list(verdicts.failures)
         for row, failure in verdicts.failures.items():
             put(running[row].stream, failure)
-        for line, row in enumerate(verdicts.rows):
+        for row in verdicts.rows:
             answer = running[row]
             reason: FinishReason | None = answer.closing
-            if judged.decisions[line] == Decision.HALT:
+            if judged.decisions[row] == Decision.HALT:
                 reason = "content_filter"
             elif reason is None and sound[row] and answer.ends_with(tokens[row]):
                 reason = "stop"
-            put(answer.stream, answer.read(line, judged, reason))
+            put(answer.stream, answer.read(row, judged, reason))
             if reason is not None:
                 ended.append(row)
             elif not sound[row]:
@@ -246,12 +240,13 @@ class Stepper:
         """Let the batch follow the scheduler, which has freed these rows."""
         if rows:
             self._batch.leave(rows)
+            for row in rows:
+                self._monitor.close(row)
             self._changed()
 
     def _changed(self) -> None:
         """Prepare what depends on who is in which row."""
         running = self._scheduler.running
-        self._slots = np.array([answer.slot for answer in running], dtype=np.intp)
         self._sampler = _sampler(running, self._device)
 
 

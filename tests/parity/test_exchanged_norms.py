@@ -74,12 +74,12 @@ def test_it_is_read_as_it_computes(normless: LoadedModel) -> None:
 def test_it_is_scored_and_judged(normless: LoadedModel) -> None:
     probes = probe_set(normless, threshold=-1e9)
     monitor = Monitor(probes, streams_max=1)
-    monitor.open(0, Action.HALT)
+    monitor.open(Action.HALT)
     with Reader(normless, probes.sites) as reader:
         readings = reader.forward(Inputs(input_ids=torch.tensor([IDS]))).readings
     scores = ProbeBank(probes).score(readings)[0].numpy()
 
-    decisions = [monitor.push(step[None], np.array([0])).decisions[0] for step in scores]
+    decisions = [monitor.push(step[None]).decisions[0] for step in scores]
 
     for i, one in enumerate(probes.probes):
         by_hand = one.bias + sum(readings[s][0].numpy() @ w.T for s, w in one.weights.items())

@@ -40,7 +40,7 @@ class Live:
 
 
 def serve(one: Probe, seed: int) -> list[Live]:
-    """Five streams in three rows: they join and leave, and rows are taken over."""
+    """Five streams, three at a time: they join and leave, and rows are taken over."""
     rng = np.random.default_rng(seed)
     lengths, begins = rng.integers(1, 25, size=5), (0, 2, 5, 30, 31)
     shapes = [(int(length), one.aggregator.channels) for length in lengths]
@@ -49,18 +49,22 @@ def serve(one: Probe, seed: int) -> list[Live]:
         for shape, begin in zip(shapes, begins, strict=True)
     ]
     monitor = Monitor(ProbeSet((one,)), streams_max=3)
+    rows: list[Live] = []
     for step in range(60):
-        here = [(i % 3, s) for i, s in enumerate(streams) if 0 <= step - s.begins < len(s.scores)]
-        for row, stream in here:
-            if step == stream.begins:
-                monitor.open(row, Action.HALT)
-        if here:
-            channels = np.stack([s.scores[step - s.begins] for _, s in here])
-            said = monitor.push(channels, np.array([row for row, _ in here]))
-            for place, (_, stream) in enumerate(here):
-                stream.statistics.append(said.statistics[place, 0])
-                stream.peaks.append(said.peaks[place, 0])
-                stream.decisions.append(said.decisions[place])
+        for stream in (stream for stream in streams if stream.begins == step):
+            monitor.open(Action.HALT)
+            rows.append(stream)
+        if rows:
+            said = monitor.push(np.stack([s.scores[len(s.peaks)] for s in rows]))
+        for row, stream in enumerate(rows):
+            stream.statistics.append(said.statistics[row, 0])
+            stream.peaks.append(said.peaks[row, 0])
+            stream.decisions.append(said.decisions[row])
+        for row in reversed(range(len(rows))):
+            if len(rows[row].peaks) == len(rows[row].scores):
+                monitor.close(row)
+                rows[row] = rows[-1]
+                rows.pop()
     return streams
 
 

@@ -65,18 +65,23 @@ def test_streams_that_come_and_go_never_touch_each_other(text: str, data: st.Dat
     width = 2 * spec.channels
     streams = [
         data.draw(arrays(np.float32, (length, width), elements=st.floats(-50, 50, width=16)))
-        for length in data.draw(st.lists(st.integers(1, 8), min_size=2, max_size=3))
+        for length in data.draw(st.lists(st.integers(1, 8), min_size=2, max_size=4))
     ]
     together = build(spec, streams_max=4, probes=2)
     seen: list[list[np.ndarray]] = [[] for _ in streams]
-    together.push(np.full((1, width), 9, np.float32), np.array([2]))
-    together.reset(np.array([2]))
-    for step in range(max(len(s) for s in streams)):
-        live = [i for i, s in enumerate(streams) if step < len(s)]
-        rows = np.array([[2, 0, 3][i] for i in live])
-        out = together.push(np.stack([streams[i][step] for i in live]), rows)
-        for i, value in zip(live, out, strict=True):
+    together.push(np.full((4, width), 9, np.float32))
+    for row in range(4):
+        together.reset(row)
+    rows = list(range(len(streams)))
+    while rows:
+        out = together.push(np.stack([streams[i][len(seen[i])] for i in rows]))
+        for i, value in zip(rows, out, strict=True):
             seen[i].append(value.copy())
+        for row in reversed(range(len(rows))):
+            if len(seen[rows[row]]) == len(streams[rows[row]]):
+                together.move(len(rows) - 1, row)
+                rows[row] = rows[-1]
+                rows.pop()
 
     for stream, values in zip(streams, seen, strict=True):
         for probe in range(2):

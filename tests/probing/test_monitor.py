@@ -11,17 +11,14 @@ from probing.policy import Action, Decision
 from probing.probe import ProbeSet
 from tests.probing.examples import probe
 
-ROW = np.array([0])
 
-
-def push_all(monitor: Monitor, scores: np.ndarray, row: int = 0) -> list[Decision]:
-    rows = np.array([row])
-    return [monitor.push(step[None], rows).decisions[0] for step in scores.astype(np.float32)]
+def push_all(monitor: Monitor, scores: np.ndarray) -> list[Decision]:
+    return [monitor.push(step[None]).decisions[0] for step in scores.astype(np.float32)]
 
 
 def opened(*probes, action: Action = Action.HALT, streams: int = 2) -> Monitor:  # type: ignore[no-untyped-def]
     monitor = Monitor(ProbeSet(probes), streams_max=streams)
-    monitor.open(0, action)
+    monitor.open(action)
     return monitor
 
 
@@ -31,7 +28,7 @@ def test_a_score_that_is_not_finite_is_an_error_and_never_a_pass(poison: float) 
     monitor = opened(probe("good"), probe("bad"))
 
     with pytest.raises(NonFiniteScore) as caught:
-        monitor.push(np.array([[0.0, poison]], np.float32), ROW)
+        monitor.push(np.array([[0.0, poison]], np.float32))
 
     assert caught.value.rows == (0,)
     assert caught.value.probes == ("bad",)
@@ -39,19 +36,21 @@ def test_a_score_that_is_not_finite_is_an_error_and_never_a_pass(poison: float) 
 
 def test_a_poisoned_stream_leaves_the_others_as_they_were() -> None:
     monitor = opened(probe())
-    monitor.open(1, Action.HALT)
-    both = np.array([0, 1])
+    monitor.open(Action.HALT)
     with pytest.raises(NonFiniteScore):
-        monitor.push(np.array([[0.5], [np.nan]], np.float32), both)
+        monitor.push(np.array([[0.5], [np.nan]], np.float32))
 
-    judgement = monitor.push(np.array([[0.5]], np.float32), ROW)
+    judgement = monitor.push(np.array([[0.7], [0.0]], np.float32))
 
-    assert judgement.statistics[0, 0] == 0.5, "the refused step was not folded in"
+    assert judgement.statistics[0, 0] == np.float32(0.7), "the refused step was not folded in"
 
 
-def test_scores_of_another_probe_set_are_refused() -> None:
+@pytest.mark.parametrize("shape", [(1, 2), (2, 1), (0, 1)])
+def test_scores_of_another_probe_set_or_of_other_streams_are_refused(
+    shape: tuple[int, int],
+) -> None:
     with pytest.raises(ScoreShapeMismatch):
-        opened(probe()).push(np.zeros((1, 2), np.float32), ROW)
+        opened(probe()).push(np.zeros(shape, np.float32))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +81,7 @@ def test_a_flag_stays_when_the_statistic_falls_again() -> None:
 
 def test_a_challenger_records_and_never_decides() -> None:
     monitor = opened(probe("new", role="challenger"), probe("old"))
-    judgement = monitor.push(np.array([[9.0, 0.0]], np.float32), ROW)
+    judgement = monitor.push(np.array([[9.0, 0.0]], np.float32))
 
     assert judgement.decisions == [Decision.PASS]
     assert judgement.tripped.tolist() == [[True, False]]
@@ -91,9 +90,34 @@ def test_a_challenger_records_and_never_decides() -> None:
 def test_a_row_that_is_opened_again_remembers_nothing() -> None:
     monitor = opened(probe(threshold=1.0))
     push_all(monitor, np.array([[50.0]]))
-    monitor.open(0, Action.HALT)
+    monitor.close(0)
+    monitor.open(Action.HALT)
 
     assert push_all(monitor, np.array([[0.0]])) == [Decision.PASS]
+
+
+def test_who_takes_a_free_row_brings_all_that_was_said_of_it() -> None:
+    """Its count, peak and action have to come along, or it would be judged as another."""
+    monitor = opened(probe(aggregator="last", threshold=1.0, tokens_min=2), action=Action.OBSERVE)
+    monitor.open(Action.FLAG)
+    monitor.push(np.array([[0.0], [9.0]], np.float32))
+    monitor.push(np.array([[0.0], [2.0]], np.float32))
+    monitor.close(0)
+
+    judgement = monitor.push(np.array([[0.0]], np.float32))
+
+    assert judgement.peaks.tolist() == [[2.0]]
+    assert judgement.decisions == [Decision.FLAG]
+
+
+def test_a_judgement_stays_what_it_was() -> None:
+    """It is handed to another thread while the next step is pushed."""
+    monitor = opened(probe(), probe("b", aggregator="max"))
+    first = monitor.push(np.array([[0.5, 0.5]], np.float32))
+    monitor.push(np.array([[9.0, 9.0]], np.float32))
+
+    for told in (first.scores, first.statistics, first.peaks):
+        assert told.tolist() == [[0.5, 0.5]]
 
 
 @pytest.mark.parametrize("aggregator", ["mean", "ema:0.2", "rolling_max:4", "topk_mean:3", "max"])
@@ -121,7 +145,7 @@ def test_an_answer_that_ends_too_soon_has_a_peak_below_every_threshold(
     monitor = opened(one)
     scores = np.full((tokens, 1), 9.0, dtype=np.float32)
     for step in scores:
-        judgement = monitor.push(step[None], ROW)
+        judgement = monitor.push(step[None])
 
     offline = replay(one, scores)
 
@@ -135,7 +159,7 @@ def test_probes_with_different_aggregators_keep_their_own_columns() -> None:
     monitor = opened(*probes)
     steps = np.random.default_rng(1).normal(size=(5, 5)).astype(np.float32)
     for step in steps:
-        judgement = monitor.push(step[None], ROW)
+        judgement = monitor.push(step[None])
 
     columns = {"a": slice(0, 1), "b": slice(1, 3), "c": slice(3, 4), "d": slice(4, 5)}
     for index, one in enumerate(probes):

@@ -11,6 +11,7 @@ import torch
 from probing.errors import ScoreShapeMismatch, SiteDidNotFire
 from probing.model import LoadedModel, load_model
 from service.engines import stepper
+from service.engines.answers import Answer
 from service.engines.batch import last_logits
 from service.engines.scheduler import Limits
 from tests.models import BUILDERS
@@ -27,13 +28,13 @@ from tests.service.engines.serving import (
 Tiny = Callable[[str], LoadedModel]
 
 
-def spoil(engine: ByHand, slot: int, value: float) -> None:
-    """Have the bank give `value` for whoever sits in this monitor slot."""
+def spoil(engine: ByHand, answer: Answer, value: float) -> None:
+    """Have the bank give `value` for this answer, in whichever row it is."""
     score = engine.stepper._bank.score
 
     def spoiled(readings: object) -> torch.Tensor:
         scores = score(readings)
-        scores[np.flatnonzero(engine.stepper._slots == slot), 0, 1] = value
+        scores[[one is answer for one in engine.scheduler.running], 0, 1] = value
         return scores
 
     engine.stepper._bank.score = spoiled
@@ -123,19 +124,25 @@ def test_cancelled_while_its_prompt_is_read_it_reads_no_further(tiny: Tiny) -> N
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_score_that_is_no_number_ends_its_own_stream_only(lively: Tiny, value: float) -> None:
     """`nan >= threshold` is False: taken for a score it would let everything through."""
-    loaded = lively("gpt2")
-    with by_hand(loaded) as engine:
-        shelves = [engine.submit(ask(prompt(n), 12)) for n in (20, 14, 9)]
-        engine.beat(3)
-        spoil(engine, engine.scheduler.running[1].slot, value)
-        engine.finish()
+    runs = []
+    for spoiled in (False, True):
+        with by_hand(lively("gpt2")) as engine:
+            shelves = [engine.submit(ask(prompt(n), 12)) for n in (20, 14, 9)]
+            engine.beat(3)
+            if spoiled:
+                spoil(engine, engine.scheduler.running[1], value)
+            engine.finish()
+        runs.append(shelves)
 
-    assert shelves[1].failure is not None
-    assert shelves[1].failure.code == "monitor_error"
-    assert len(shelves[1].steps) == 3
-    for shelf, n in ((shelves[0], 20), (shelves[2], 9)):
-        assert tokens_of(shelf.steps) == greedy(loaded, prompt(n), 12)
-        assert np.isfinite([step.scores for step in shelf.steps]).all()
+    sound, hurt = runs
+    assert hurt[1].failure is not None
+    assert hurt[1].failure.code == "monitor_error"
+    assert len(hurt[1].steps) == 3
+    for i in (0, 2):
+        assert tokens_of(hurt[i].steps) == tokens_of(sound[i].steps)
+        for one, other in zip(hurt[i].steps, sound[i].steps, strict=True):
+            assert one.scores == pytest.approx(other.scores, abs=1e-5)
+            assert one.statistics == pytest.approx(other.statistics, abs=1e-5)
 
 
 @pytest.mark.parametrize("already", [0, 2])
