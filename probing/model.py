@@ -131,7 +131,8 @@ def load_model(
     """Load a causal language model for reading.
 
     Args:
-        source: "magpie", a hub name, a Hugging Face directory, or a model already in memory.
+        source: "magpie", a hub name, a Hugging Face directory, or a model already in memory,
+            which is itself converted to `dtype`, moved to `device` and set to evaluation.
         tokenizer: needed for a model in memory; otherwise loaded beside the model.
         dtype: precision of the forward pass, "float32", "bfloat16" or "float16".
         device: "cpu", "cuda" or "cuda:N".

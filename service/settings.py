@@ -217,6 +217,10 @@ def settings_page() -> str:
         f"line, else from the environment, else from `{SETTINGS_FILE}` in the working directory",
         "(the names in the first column, as plain keys), else it is the default.",
         "",
+        "An environment variable that begins with `PROBEWATCH_` and is none of these is refused.",
+        "Kubernetes sets such ones in every pod beside a Service named `probewatch`; give the",
+        "pod `enableServiceLinks: false`.",
+        "",
         "| setting | environment | default | meaning |",
         "| --- | --- | --- | --- |",
     ]
