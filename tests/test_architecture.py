@@ -34,6 +34,8 @@ TORCH_FREE = (
     "probing.spec",
     "probing.errors",
     "probing.aggregators",
+    "probing.channel_aggregators",
+    "probing.score_aggregators",
     "probing.policy",
     "probing.monitor",
     "service.domain",

@@ -23,6 +23,13 @@ WRITTEN = (
     "topk_mean:3",
     "tail_mean:3",
     "tail_concat:4",
+    "softmax:0.5",
+    "agreement:2",
+    "attention:3",
+    "multimax:2",
+    "rolling_attention:4",
+    "any_class:3",
+    "indicators:2",
 )
 every_kind = pytest.mark.parametrize("written", WRITTEN)
 SEEDS = 12
