@@ -16,18 +16,22 @@ from probes_store.decode import Undecodable
 from probes_store.manifest import Manifest
 from probing.aggregators import AggregatorSpec
 from probing.errors import ProbingError
-from probing.probe import Probe
+from probing.probe import Probe, Readout
 from probing.spec import Site, Span
 
 if TYPE_CHECKING:
     from probing.golden import Golden
 
 WEIGHTS = "weights."
+READOUT = ("readout.weights", "readout.bias")
 
 
 def probe_to_bytes(probe: Probe) -> bytes:
-    """One tensor per site, [channels, d_model], and the bias, [channels]; all float32."""
+    """One tensor per site, [rows, d_model], the bias, [rows], and a readout's two; all float32."""
     tensors = {f"{WEIGHTS}{site}": _float32(matrix) for site, matrix in probe.weights.items()}
+    if probe.readout is not None:
+        own = (_float32(probe.readout.weights), _float32(probe.readout.bias))
+        tensors |= dict(zip(READOUT, own, strict=True))
     return save({**tensors, "bias": _float32(probe.bias)})
 
 
@@ -39,8 +43,10 @@ def probe_from_bytes(data: bytes, manifest: Manifest) -> Probe:
     """
     tensors = _tensors(data)
     named = {f"{WEIGHTS}{site}" for site in manifest.sites}
-    if not manifest.sites or set(tensors) != named | {"bias"}:
-        raise Undecodable("probe.safetensors holds other tensors than its sites and a bias")
+    layered = READOUT[0] in tensors
+    expected = named | {"bias"} | (set(READOUT) if layered else set())
+    if not manifest.sites or set(tensors) != expected:
+        raise Undecodable("probe.safetensors holds other tensors than its sites, bias and readout")
     for name, tensor in tensors.items():
         if tensor.dtype != np.float32 or not np.isfinite(tensor).all():
             raise Undecodable(f"probe.safetensors: {name} is not finite float32")
@@ -54,6 +60,7 @@ def probe_from_bytes(data: bytes, manifest: Manifest) -> Probe:
             fingerprint=manifest.fingerprint,
             weights=weights,
             bias=tensors["bias"],
+            readout=Readout(*(tensors[name] for name in READOUT)) if layered else None,
             aggregator=AggregatorSpec.parse(manifest.aggregator),
             threshold=manifest.threshold,
             tokens_min=manifest.tokens_min,

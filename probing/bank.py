@@ -1,9 +1,9 @@
 """All probes of a set as a few matrices.
 
 One product of [tokens, sites * d_model] and [sites * d_model, channels] for the probes
-that read the same sites, on the device; the copy to the host is the caller's, where it
-synchronises anyway. A step of a small model is short and its caches are cold, so every
-call that is saved here shows.
+that read the same sites, and two for each with a readout, on the device; the copy to the
+host is the caller's, where it synchronises anyway. A step of a small model is short and
+its caches are cold, so every call that is saved here shows.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 
 from probing.errors import SiteDidNotFire
@@ -25,16 +26,22 @@ Readings = Mapping[Site, Float[Tensor, "*tokens d_model"]]
 
 @dataclass(frozen=True, slots=True)
 class _Product:
-    """The probes that read the same sites."""
+    """The linear probes that read the same sites, or one with a readout."""
 
     sites: tuple[Site, ...]
-    matrix: Float[Tensor, "sites_by_d_model own"]
-    bias: Float[Tensor, " own"]
+    matrix: Float[Tensor, "sites_by_d_model rows"]
+    bias: Float[Tensor, " rows"]
+    readout: tuple[Float[Tensor, "rows own"], Float[Tensor, " own"]] | None
 
     def of(self, readings: Readings) -> Float[Tensor, "flat own"]:
         parts = [readings[site] for site in self.sites]
         reading = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
-        return torch.addmm(self.bias, reading.reshape(-1, reading.shape[-1]).float(), self.matrix)
+        flat = reading.reshape(-1, reading.shape[-1]).float()
+        rows = torch.addmm(self.bias, flat, self.matrix)
+        if self.readout is None:
+            return rows
+        weights, bias = self.readout
+        return torch.addmm(bias, rows.relu_(), weights)
 
 
 class ProbeBank:
@@ -43,9 +50,10 @@ class ProbeBank:
     def __init__(self, probe_set: ProbeSet, device: torch.device | str = "cpu") -> None:
         self.channels = probe_set.channels
         self._sites = probe_set.sites
-        members: dict[tuple[Site, ...], list[int]] = {}
+        members: dict[tuple[tuple[Site, ...], int | None], list[int]] = {}
         for index, probe in enumerate(probe_set.probes):
-            members.setdefault(probe.sites, []).append(index)
+            alone = index if probe.readout else None
+            members.setdefault((probe.sites, alone), []).append(index)
         slices = probe_set.channel_slices()
         columns = [
             c
@@ -55,7 +63,7 @@ class ProbeBank:
         ]
         self._products = [
             _product(sites, [probe_set.probes[i] for i in own], device)
-            for sites, own in members.items()
+            for (sites, _), own in members.items()
         ]
         self._places = _places(columns, device)
 
@@ -82,11 +90,17 @@ def _product(
         [np.concatenate([probe.weights[site] for site in sites], axis=1) for probe in probes]
     )
     bias = np.concatenate([probe.bias for probe in probes])
+    layer = probes[0].readout
     return _Product(
         sites=sites,
-        matrix=torch.from_numpy(matrix.T.copy()).float().to(device),
-        bias=torch.from_numpy(bias).float().to(device),
+        matrix=_placed(matrix.T, device),
+        bias=_placed(bias, device),
+        readout=(_placed(layer.weights.T, device), _placed(layer.bias, device)) if layer else None,
     )
+
+
+def _placed(array: NDArray[np.float32], device: torch.device | str) -> Tensor:
+    return torch.from_numpy(array.copy()).float().to(device)
 
 
 def _places(columns: Sequence[int], device: torch.device | str) -> Int[Tensor, " channels"] | None:

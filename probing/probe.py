@@ -1,7 +1,8 @@
 """A trained probe as plain numbers, and the set of probes that one service runs.
 
-Whatever family a probe comes from, what is served is `s_t = sum_i w_i . x_{i,t} + b`
-over its sites, with the scaler folded into w and b.
+Whatever family a probe comes from, what is served per token is `sum_i w_i . x_{i,t} + b`
+over its sites, with the scaler folded into w and b, and for a small network one more
+layer behind it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,16 @@ Role = Literal["champion", "challenger"]
 """A champion decides; a challenger only records."""
 
 
+@dataclass(frozen=True, slots=True)
+class Readout:
+    """The second layer of a small network: `weights . max(0, rows) + bias`."""
+
+    weights: Float[NDArray[np.float32], "channels rows"]
+    """From what the first layer gives, after a ReLU."""
+    bias: Float[NDArray[np.float32], " channels"]
+    """Added once per token and channel."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """A function from readings to a logit per token, with aggregator and threshold."""
@@ -35,27 +46,35 @@ class Probe:
     """Version in the probe store."""
     fingerprint: str
     """Of the readings it was trained on."""
-    weights: dict[Site, Float[NDArray[np.float32], "channels d_model"]]
-    """One matrix per site; channels is 1, or the tail length of `tail_concat`."""
-    bias: Float[NDArray[np.float32], " channels"]
-    """Added once per token and channel."""
+    weights: dict[Site, Float[NDArray[np.float32], "rows d_model"]]
+    """One matrix per site; its rows are the aggregator's channels, or the readout's inputs."""
+    bias: Float[NDArray[np.float32], " rows"]
+    """Added once per token and row."""
     aggregator: AggregatorSpec
     """How its scores become a statistic."""
     threshold: float
     """The statistic at or above which it trips."""
     tokens_min: int
     """Response tokens that must be read before it may trip."""
+    readout: Readout | None = None
+    """What makes channels of the rows; None where they are the channels."""
     span: Span = RESPONSE
     """Tokens that it was trained on."""
     role: Role = "champion"
     """Whether it decides or only records."""
 
     def __post_init__(self) -> None:
-        for matrix in self.weights.values():
-            if matrix.shape[0] != self.aggregator.channels:
-                raise ScoreShapeMismatch((self.aggregator.channels,), matrix.shape[:1])
-        if self.bias.shape != (self.aggregator.channels,):
-            raise ScoreShapeMismatch((self.aggregator.channels,), self.bias.shape)
+        rows, channels = len(self.bias), self.aggregator.channels
+        shapes: list[tuple[tuple[int, ...], tuple[int, ...]]]
+        shapes = [((rows,), matrix.shape[:1]) for matrix in self.weights.values()]
+        if self.readout is None:
+            shapes.append(((channels,), self.bias.shape))
+        else:
+            shapes.append(((channels, rows), self.readout.weights.shape))
+            shapes.append(((channels,), self.readout.bias.shape))
+        for expected, found in shapes:
+            if found != expected:
+                raise ScoreShapeMismatch(expected, found)
 
     @property
     def sites(self) -> tuple[Site, ...]:
@@ -81,6 +100,8 @@ class Probe:
         tensors = hashlib.sha256(self.bias.tobytes())
         for site in self.sites:
             tensors.update(str(site).encode() + self.weights[site].tobytes())
+        if self.readout is not None:
+            tensors.update(self.readout.weights.tobytes() + self.readout.bias.tobytes())
         facts = [self.name, self.version, self.fingerprint, str(self.aggregator)]
         facts += [float(self.threshold).hex(), str(self.tokens_min), str(self.span), self.role]
         return digest_of([*facts, tensors.hexdigest()])[:12]

@@ -11,7 +11,7 @@ from probes_store.manifest import Calibration, DataSource
 from probing.aggregators import AggregatorSpec
 from probing.estimates import rate
 from probing.golden import SEQUENCES, Golden
-from probing.probe import Probe
+from probing.probe import Probe, Readout
 from probing.spec import Provenance, ReadingSpec, Site
 
 READING = ReadingSpec(
@@ -19,6 +19,21 @@ READING = ReadingSpec(
 )
 SITE = Site(1, "hook_resid_post")
 DATA = DataSource(name="petty", sha256="0" * 64, examples=40)
+
+
+def layered(*, aggregator: str = "mean") -> Probe:
+    """The same behind a layer of three units."""
+    one, rng = probe(aggregator=aggregator), np.random.default_rng(5)
+    channels = one.aggregator.channels
+    return replace(
+        one,
+        weights={SITE: rng.normal(size=(3, 8)).astype(np.float32)},
+        bias=rng.normal(size=3).astype(np.float32),
+        readout=Readout(
+            rng.normal(size=(channels, 3)).astype(np.float32),
+            rng.normal(size=channels).astype(np.float32),
+        ),
+    )
 
 
 def probe(name: str = "petty", *, aggregator: str = "mean") -> Probe:

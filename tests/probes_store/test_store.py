@@ -31,7 +31,7 @@ from probes_store.tensors import probe_from_bytes, probe_to_bytes
 from probing.aggregators import AggregatorSpec
 from probing.estimates import rate
 from probing.golden import Golden
-from tests.probes_store.examples import draft, probe, with_threshold
+from tests.probes_store.examples import draft, layered, probe, with_threshold
 
 V1 = Ref("petty", 1)
 
@@ -66,6 +66,29 @@ def test_what_is_loaded_is_what_was_published(store: ProbeStore, aggregator: str
         np.testing.assert_array_equal(found, original)
     assert artifact.manifest.calibration == draft().calibration
     assert store.companion(ref, "card.md") == draft().companions["card.md"]
+
+
+@pytest.mark.parametrize("aggregator", ["mean", "attention:2"])
+def test_a_probe_with_a_readout_is_loaded_as_it_was_published(
+    store: ProbeStore, aggregator: str
+) -> None:
+    """Without its second layer the first one's rows would be taken for scores."""
+    own = replace(draft(aggregator=aggregator), probe=layered(aggregator=aggregator))
+    ref = store.publish(own)
+
+    assert store.load(ref).probe.digest == replace(own.probe, version="1").digest
+    assert own.probe.readout is not None
+    own.probe.readout.weights[0, 0] += 1
+    assert store.load(ref).probe.digest != replace(own.probe, version="1").digest
+
+
+def test_half_a_readout_is_refused(store: ProbeStore) -> None:
+    manifest = store.manifest(store.publish(replace(draft(), probe=layered())))
+    tensors = safetensors.numpy.load(probe_to_bytes(layered()))
+    del tensors["readout.bias"]
+
+    with pytest.raises(Undecodable, match="other tensors"):
+        probe_from_bytes(safetensors.numpy.save(tensors), manifest)
 
 
 def test_versions_count_up_and_the_newest_is_meant_where_none_is_named(store: ProbeStore) -> None:

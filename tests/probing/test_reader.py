@@ -120,6 +120,9 @@ def test_the_bank_scores_every_probe_as_it_would_alone(tiny: Tiny) -> None:
         probe("b", sites=[SITE, other], aggregator="tail_concat:3", seed=2),
         probe("c", sites=[other], seed=3),
         probe("d", sites=[SITE], seed=4),
+        probe("e", sites=[SITE, other], hidden=5, seed=5),
+        probe("f", sites=[SITE], aggregator="attention:2", hidden=7, seed=6),
+        probe("g", sites=[other], seed=7),
     )
     probe_set = ProbeSet(probes)
     with Reader(loaded, probe_set.sites) as reader:
@@ -131,6 +134,8 @@ def test_the_bank_scores_every_probe_as_it_would_alone(tiny: Tiny) -> None:
         by_hand = one.bias + sum(
             readings[site].numpy() @ matrix.T for site, matrix in one.weights.items()
         )
+        if one.readout is not None:
+            by_hand = np.maximum(by_hand, 0) @ one.readout.weights.T + one.readout.bias
         assert np.abs(scores[..., columns] - by_hand).max() < 1e-4
 
 
