@@ -21,7 +21,10 @@ from probing.probe import Probe
 from probing.spec import Site, Span
 from training.collect import Collected
 from training.datasets.splits import require_both_classes
-from training.fit import Fit, as_probe, fit, solver_warnings_silenced
+from training.families import logistic_regression
+from training.families.family import Answers, Fitted
+from training.families.pooled import PooledPlane
+from training.fit import as_probe, solver_warnings_silenced
 from training.pool import Pooling, pool, pooling_for
 from training.progress import progress
 from training.score import live_peaks
@@ -134,7 +137,7 @@ def accuracy_table(rows: Sequence[LayerRow], title: str) -> Table:
 class _Layer:
     """One site's fit."""
 
-    fitted: Fit
+    fitted: Fitted
     pooling: Pooling
     probe: Probe
     train_accuracy: float
@@ -143,16 +146,18 @@ class _Layer:
 def _fitted(
     train: Collected, site: Site, span: Span, aggregator: AggregatorSpec, inverse_strength: float
 ) -> _Layer:
-    pooling = pooling_for(aggregator, span)
-    features, labels = pool(train, [site], pooling), train.dataset.labels
-    fitted = fit(features, labels, inverse_strength=inverse_strength)
-    right = float(np.mean(fitted.pipeline.predict(features) == labels))
+    answers, pooling = Answers(train, [site]), pooling_for(aggregator, span)
+    everything = np.arange(len(train.dataset))
+    fitted = PooledPlane(logistic_regression.find, pooling).fit(
+        answers, everything, strength=inverse_strength, seed=0
+    )
+    predicted = fitted.estimator.predict(answers.pooled(pooling))
+    right = float(np.mean(predicted == train.dataset.labels))
     probe = as_probe(
         fitted,
         name="layer",
         fingerprint="",
         sites=[site],
-        pooling=pooling,
         aggregator=aggregator,
         span=span,
         tokens_min=1,
@@ -161,7 +166,7 @@ def _fitted(
 
 
 def _judged(layer: _Layer, test: Collected) -> LayerRow:
-    pipeline, probe = layer.fitted.pipeline, layer.probe
+    pipeline, probe = layer.fitted.estimator, layer.probe
     others, truth = pool(test, probe.sites, layer.pooling), test.dataset.labels
     right = pipeline.predict(others) == truth
     answered = probe.span.kind in ("response", "tail")

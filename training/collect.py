@@ -29,7 +29,7 @@ from probing.errors import UnknownSite
 from probing.model import LoadedModel
 from probing.prompt import Rendered
 from probing.reader import Reader, read_exchanges
-from probing.spec import Site, digest_of
+from probing.spec import Site, Span, digest_of
 from training.datasets.schema import Dataset
 from training.errors import CacheTooLarge, NonFiniteReading
 from training.progress import Advance, progress
@@ -79,6 +79,18 @@ class Collected:
         for number, shard in enumerate(self.shards):
             first = number * SHARD_EXAMPLES
             yield range(first, min(first + SHARD_EXAMPLES, n)), _as_float32(shard[row])
+
+    def tokens(
+        self, example: int, sites: Sequence[Site], span: Span
+    ) -> Float[NDArray[np.float32], "tokens sites d_model"]:
+        """What one example's tokens of a span read, the sites side by side."""
+        shard, first = divmod(example, SHARD_EXAMPLES)
+        begin = int(self.lengths[example - first : example].sum()) - int(self.starts[example])
+        rendered = self.rendered[example]
+        counted = span.slice(rendered.response_start, len(rendered.token_ids))
+        rows = [self.sites.index(site) for site in sites]
+        block = self.shards[shard][rows, begin + counted.start : begin + counted.stop]
+        return _as_float32(block).transpose(1, 0, 2)
 
 
 def collect(

@@ -1,63 +1,72 @@
 """One probe in three forms, published only where all three give the same scores.
 
 safetensors is what is served; ONNX is for engines without torch; joblib is the
-workshop's copy of the scikit-learn pipeline, for refitting. The service reads the
-first, may read the second after its own check, and cannot read the third.
+workshop's copy of the estimator, for refitting. The service reads the first, may read
+the second after its own check, and cannot read the third.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import joblib
 import numpy as np
 import onnx
 import onnxruntime
-from jaxtyping import Float
-from numpy.typing import NDArray
-from skl2onnx import to_onnx
-from sklearn.pipeline import Pipeline
+import torch
+from onnx import helper, numpy_helper
 
-from probing.probe import Probe
+from probing.bank import ProbeBank
+from probing.probe import Probe, ProbeSet
+from training.collect import Collected
 from training.errors import ExportsDisagree, ExternalData
-from training.pool import Features
+from training.families.family import Fitted, Logits, Method, TokenReadings
 
 TOLERANCE = 1e-5
 """Largest difference of a logit between two forms where no logit is beyond 1; where one is,
 as a share of the largest: docs/decisions/0005."""
 ONNX, JOBLIB = "probe.onnx", "probe.joblib"
+OPSET = 17
+TOKENS_COMPARED = 1000
 
-Logits = Float[NDArray[np.float64], " examples"]
 
-
-def export(pipeline: Pipeline, probe: Probe, held_out: Features) -> dict[str, bytes]:
-    """The ONNX and joblib forms of a fitted pipeline, compared with it and with the probe.
+def export(method: Method, fitted: Fitted, probe: Probe, held_out: Collected) -> dict[str, bytes]:
+    """The ONNX and joblib forms of a probe, compared with its estimator, token by token.
 
     Args:
-        pipeline: what was fitted.
-        probe: the same, folded: what is served.
-        held_out: pooled readings that it was not fitted on, shape [examples, features].
+        method: how it was fitted.
+        fitted: what was fitted.
+        probe: the same as plain layers: what is served.
+        held_out: readings that it was not fitted on.
 
     Returns:
         The files' bytes by name.
 
     Raises:
-        ExportsDisagree: a form gives other logits than the pipeline.
+        ExportsDisagree: a form gives other logits than the estimator.
         ExternalData: the ONNX form refers outside its file.
     """
-    expected = np.asarray(pipeline.decision_function(held_out.astype(np.float64)))
-    files = {ONNX: onnx_form(pipeline, held_out.shape[1]), JOBLIB: joblib_form(pipeline)}
-    restored = joblib.load(io.BytesIO(files[JOBLIB]))
+    readings = some_tokens(held_out, probe)
+    expected = method.logits(fitted, readings)
+    files = {ONNX: onnx_form(probe), JOBLIB: joblib_form(fitted.estimator)}
+    restored = replace(fitted, estimator=joblib.load(io.BytesIO(files[JOBLIB])))
     forms = {
-        "safetensors": served_logits(probe, held_out),
-        "ONNX": onnx_logits(files[ONNX], held_out),
-        "joblib": np.asarray(restored.decision_function(held_out.astype(np.float64))),
+        "safetensors": served_logits(probe, readings),
+        "ONNX": onnx_logits(files[ONNX], readings),
+        "joblib": method.logits(restored, readings),
     }
     for form, logits in forms.items():
         require_equal(form, logits, expected)
     return files
+
+
+def some_tokens(collected: Collected, probe: Probe) -> TokenReadings:
+    """The readings of the first tokens of a set, shape [tokens, sites, d_model]."""
+    blocks = [next(collected.blocks(site))[1][:TOKENS_COMPARED] for site in probe.sites]
+    return np.stack(blocks, axis=1)
 
 
 def require_equal(form: str, found: Logits, expected: Logits) -> None:
@@ -73,22 +82,55 @@ def require_equal(form: str, found: Logits, expected: Logits) -> None:
         raise ExportsDisagree(form, difference, allowed)
 
 
-def onnx_form(pipeline: Pipeline, features: int) -> bytes:
-    """The pipeline from pooled readings `features` [examples, features] to raw logits.
+def onnx_form(probe: Probe) -> bytes:
+    """From `readings` [tokens, sites * d_model], the sites in order, to `channels`.
 
     Raises:
         ExternalData: a tensor would lie outside the file.
     """
-    example = np.zeros((1, features), dtype=np.float32)
-    options = {id(pipeline[-1]): {"raw_scores": True, "zipmap": False}}
-    model = to_onnx(pipeline, example, options=options)
+    weights = np.concatenate([probe.weights[site] for site in probe.sites], axis=1)
+    rows = "channels" if probe.readout is None else "rows"
+    tensors = {"weights": weights, "bias": probe.bias}
+    nodes = [helper.make_node("Gemm", ["readings", "weights", "bias"], [rows], transB=1)]
+    if probe.readout is not None:
+        tensors |= {"readout": probe.readout.weights, "readout_bias": probe.readout.bias}
+        behind = ["active", "readout", "readout_bias"]
+        nodes += [
+            helper.make_node("Relu", [rows], ["active"]),
+            helper.make_node("Gemm", behind, ["channels"], transB=1),
+        ]
+    channels = probe.aggregator.channels
+    model = helper.make_model(
+        helper.make_graph(
+            nodes,
+            "probe",
+            [
+                helper.make_tensor_value_info(
+                    "readings", onnx.TensorProto.FLOAT, ["tokens", weights.shape[1]]
+                )
+            ],
+            [
+                helper.make_tensor_value_info(
+                    "channels", onnx.TensorProto.FLOAT, ["tokens", channels]
+                )
+            ],
+            [
+                numpy_helper.from_array(np.ascontiguousarray(a, np.float32), n)
+                for n, a in tensors.items()
+            ],
+        ),
+        producer_name="probewatch",
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=9,
+    )
+    onnx.checker.check_model(model)
     require_self_contained(model)
     data: bytes = model.SerializeToString()
     return data
 
 
-def onnx_logits(data: bytes, features: Features) -> Logits:
-    """Logits of an ONNX form, which is checked before a session is made of it.
+def onnx_logits(data: bytes, readings: TokenReadings) -> Logits:
+    """Channels of an ONNX form, which is checked before a session is made of it.
 
     Raises:
         ExternalData: it refers outside its file.
@@ -97,23 +139,24 @@ def onnx_logits(data: bytes, features: Features) -> Logits:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    scores = session.run(None, {name: features.astype(np.float32)})[1]
-    return np.asarray(scores, dtype=np.float64).reshape(len(features), -1)[:, -1]
+    flat = readings.reshape(len(readings), -1).astype(np.float32)
+    return np.asarray(session.run(None, {"readings": flat})[0], dtype=np.float64)
 
 
-def joblib_form(pipeline: Pipeline) -> bytes:
-    """The scikit-learn pipeline, pickled; only training ever reads it."""
+def joblib_form(estimator: Any) -> bytes:
+    """The estimator, pickled; only training ever reads it."""
     buffer = io.BytesIO()
-    joblib.dump(pipeline, buffer)
+    joblib.dump(estimator, buffer)
     return buffer.getvalue()
 
 
-def served_logits(probe: Probe, features: Features) -> Logits:
-    """What the served weights give for pooled readings, in their own precision."""
-    weights = np.stack([probe.weights[site] for site in probe.sites])
-    logits = features.astype(np.float32) @ weights.reshape(-1) + probe.bias.sum(dtype=np.float32)
-    return np.asarray(logits, dtype=np.float64)
+def served_logits(probe: Probe, readings: TokenReadings) -> Logits:
+    """Channels as the bank gives them."""
+    by_site = {
+        site: torch.from_numpy(np.ascontiguousarray(readings[:, place]))
+        for place, site in enumerate(probe.sites)
+    }
+    return np.asarray(ProbeBank(ProbeSet((probe,))).score(by_site), dtype=np.float64)
 
 
 def require_self_contained(model: Any) -> None:

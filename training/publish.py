@@ -22,8 +22,7 @@ from training.datasets.bundled import TrainingSets
 from training.datasets.schema import Dataset
 from training.errors import TooFewExamples
 
-KIND = "logistic_regression"
-LIBRARIES = ("torch", "transformers", "scikit-learn", "skl2onnx", "onnx", "numpy")
+LIBRARIES = ("torch", "transformers", "scikit-learn", "onnx", "numpy")
 
 
 def require_golden(fitted_on: Dataset) -> None:
@@ -80,7 +79,7 @@ def publish(
         probe=probe,
         reading=loaded.spec,
         provenance=loaded.provenance,
-        kind=KIND,
+        kind=results.chosen.family.name,
         calibration=Calibration(
             fpr_target=calibrated.fpr_target,
             statistic=statistic,

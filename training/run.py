@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 from probes_store.ref import Ref
@@ -23,8 +24,8 @@ from training.datasets.schema import Dataset
 from training.datasets.splits import families_suffice, require_spread
 from training.evaluate import BagOfWords, Row, evaluate, family_table
 from training.export import export
-from training.fit import Fit, as_probe, fit, solver_warnings_silenced
-from training.pool import pool, pooling_for
+from training.families.family import Answers, Fitted, Method
+from training.fit import as_probe, solver_warnings_silenced
 from training.publish import golden_of, publish, require_golden
 from training.sweep import Grid, Sites, Trial, best, cross_validate
 from training.tables import (
@@ -141,7 +142,6 @@ def train(loaded: LoadedModel, plan: Plan, store: ProbeStore, *, console: Consol
     if families:
         console.print(family_heat(families))
     with clock.step("publish"):
-        held_out = pool(honest, chosen.sites, pooling_for(chosen.aggregator, plan.grid.span))
         results = Results(
             trials=trials,
             chosen=chosen,
@@ -156,7 +156,7 @@ def train(loaded: LoadedModel, plan: Plan, store: ProbeStore, *, console: Consol
             plan.sets,
             results,
             golden=golden_of(loaded, calibrated.probe, fitting),
-            forms=export(final.pipeline, calibrated.probe, held_out),
+            forms=export(_method(chosen, plan), final, calibrated.probe, honest),
             notes=plan.notes,
         )
     return Trained(ref=ref, probe=store.load(ref).probe, results=results)
@@ -168,20 +168,25 @@ def _collect(loaded: LoadedModel, plan: Plan, dataset: Dataset, console: Console
     return collect(loaded, dataset, sites, cache=plan.cache, console=console, whole=whole)
 
 
-def _refit(fitting: Collected, trial: Trial, plan: Plan) -> Fit:
+def _refit(fitting: Collected, trial: Trial, plan: Plan) -> Fitted:
     """The chosen candidate on everything there is to fit on."""
-    features = pool(fitting, trial.sites, pooling_for(trial.aggregator, plan.grid.span))
+    answers, everything = Answers(fitting, trial.sites), np.arange(len(fitting.dataset))
     with solver_warnings_silenced():
-        return fit(features, fitting.dataset.labels, inverse_strength=trial.inverse_strength)
+        return _method(trial, plan).fit(
+            answers, everything, strength=trial.inverse_strength, seed=plan.seed
+        )
 
 
-def _as_probe(fitted: Fit, trial: Trial, plan: Plan, loaded: LoadedModel) -> Probe:
+def _method(trial: Trial, plan: Plan) -> Method:
+    return trial.family.method(trial.aggregator, plan.grid.span)
+
+
+def _as_probe(fitted: Fitted, trial: Trial, plan: Plan, loaded: LoadedModel) -> Probe:
     return as_probe(
         fitted,
         name=plan.name,
         fingerprint=loaded.spec.fingerprint,
         sites=trial.sites,
-        pooling=pooling_for(trial.aggregator, plan.grid.span),
         aggregator=trial.aggregator,
         span=plan.grid.span,
         tokens_min=trial.tokens_min,

@@ -1,4 +1,4 @@
-"""Compare sites, penalties and aggregators by what each would do live.
+"""Compare sites, probe families, penalties and aggregators by what each would do live.
 
 Every candidate is fitted on some situations and scored on the others, token by token
 through the bank that serves; its figure is the AUROC of the statistic that trips live.
@@ -27,9 +27,10 @@ from probing.spec import Site, Span
 from training.collect import Collected
 from training.datasets.splits import Fold, grouped_folds
 from training.errors import NothingToCompare
-from training.fit import as_probe, fit, solver_warnings_silenced
+from training.families import logistic_regression
+from training.families.family import Answers, Fitted, Method, ProbeFamily
+from training.fit import as_probe, solver_warnings_silenced
 from training.live import live_statistics
-from training.pool import Pooling, pool, pooling_for
 from training.progress import progress
 from training.score import answer_lengths, answer_scores
 
@@ -42,6 +43,8 @@ class Grid:
 
     sites: tuple[Sites, ...]
     """Each entry is one probe's sites; several in one entry are read together."""
+    families: tuple[ProbeFamily, ...] = (logistic_regression.FAMILY,)
+    """Kinds of probe."""
     inverse_strengths: tuple[float, ...]
     """scikit-learn's C."""
     aggregators: tuple[AggregatorSpec, ...]
@@ -60,6 +63,7 @@ class Grid:
         """
         for what, values in (
             ("no site", self.sites),
+            ("no probe family", self.families),
             ("no value of C", self.inverse_strengths),
             ("no aggregator", self.aggregators),
             ("no number of tokens", self.tokens_min),
@@ -89,6 +93,8 @@ class Trial:
 
     sites: Sites
     """What it reads."""
+    family: ProbeFamily
+    """What kind of probe it is."""
     inverse_strength: float
     """scikit-learn's C."""
     aggregator: AggregatorSpec
@@ -104,6 +110,7 @@ class Trial:
         """As it stands in `evaluation.json`."""
         return {
             "sites": [str(site) for site in self.sites],
+            "probe_family": self.family.name,
             "C": self.inverse_strength,
             "aggregator": str(self.aggregator),
             "tokens_min": self.tokens_min,
@@ -135,10 +142,8 @@ def cross_validate(
     """
     grid.require()
     parts = grouped_folds(collected.dataset, folds=folds, seed=seed, by_family=by_family)
-    units = [
-        _Unit(collected, grid, sites, p, parts) for sites, p in product(grid.sites, _pools(grid))
-    ]
-    fits = len(units) * folds * len(grid.inverse_strengths)
+    units = _units(collected, grid, parts, seed)
+    fits = sum(unit.fits for unit in units)
     trials: list[Trial] = []
     with (
         threadpool_limits(1),
@@ -146,9 +151,10 @@ def cross_validate(
         progress(console, "fitting", fits, "fits") as advance,
         Parallel(os.cpu_count(), prefer="threads", return_as="generator") as parallel,
     ):
-        for found in parallel(delayed(unit.try_all)() for unit in units):
+        tried = parallel(delayed(unit.try_all)() for unit in units)
+        for unit, found in zip(units, tried, strict=True):
             trials += found
-            advance(fits // len(units))
+            advance(unit.fits)
     return trials
 
 
@@ -157,35 +163,48 @@ def best(trials: Sequence[Trial]) -> Trial:
     return max(trials, key=lambda t: (t.auroc.value, -t.inverse_strength, -t.tokens_min))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Unit:
-    """All candidates that share their features."""
+    """All candidates that share their fits."""
 
     collected: Collected
     grid: Grid
-    sites: Sites
-    pooling: Pooling
+    answers: Answers
+    family: ProbeFamily
+    method: Method
+    aggregators: Sequence[AggregatorSpec]
     folds: Sequence[Fold]
+    seed: int
+
+    @property
+    def strengths(self) -> tuple[float, ...]:
+        """One alone where it changes nothing."""
+        return self.grid.inverse_strengths[: None if self.family.tuned else 1]
+
+    @property
+    def fits(self) -> int:
+        """How many it takes."""
+        return len(self.folds) * len(self.strengths)
 
     def try_all(self) -> list[Trial]:
         """Fit every fold and penalty, score everything in one pass, then every aggregator."""
-        features = pool(self.collected, self.sites, self.pooling)
         labels = self.collected.dataset.labels
-        probes, converged = [], dict.fromkeys(self.grid.inverse_strengths, True)
-        for (train, _), strength in product(self.folds, self.grid.inverse_strengths):
-            fitted = fit(features[train], labels[train], inverse_strength=strength)
+        probes, converged = [], dict.fromkeys(self.strengths, True)
+        for (train, _), strength in product(self.folds, self.strengths):
+            fitted = self.method.fit(self.answers, train, strength=strength, seed=self.seed)
             converged[strength] &= fitted.converged
             probes.append(self._probe(fitted))
         scores = self._out_of_fold(answer_scores(self.collected, probes))
         lengths = answer_lengths(self.collected)
         trials = []
-        for aggregator in self._aggregators():
+        for aggregator in self.aggregators:
             every = live_statistics(aggregator, scores, lengths, tokens_min=self.grid.tokens_min)
             for tokens_min, live in zip(self.grid.tokens_min, every, strict=True):
-                for column, strength in enumerate(self.grid.inverse_strengths):
+                for column, strength in enumerate(self.strengths):
                     trials.append(
                         Trial(
-                            sites=self.sites,
+                            sites=self.answers.sites,
+                            family=self.family,
                             inverse_strength=strength,
                             aggregator=aggregator,
                             tokens_min=tokens_min,
@@ -195,18 +214,13 @@ class _Unit:
                     )
         return trials
 
-    def _aggregators(self) -> list[AggregatorSpec]:
-        wanted = self.grid.aggregators
-        return [a for a in wanted if pooling_for(a, self.grid.span) == self.pooling]
-
-    def _probe(self, fitted: Any) -> Probe:
+    def _probe(self, fitted: Fitted) -> Probe:
         return as_probe(
             fitted,
             name="candidate",
             fingerprint="",
-            sites=self.sites,
-            pooling=self.pooling,
-            aggregator=self._aggregators()[0],
+            sites=self.answers.sites,
+            aggregator=self.aggregators[0],
             span=self.grid.span,
             tokens_min=1,
         )
@@ -221,5 +235,25 @@ class _Unit:
         return np.ascontiguousarray(by_fold[np.arange(len(scores)), token_folds])
 
 
-def _pools(grid: Grid) -> list[Pooling]:
-    return list(dict.fromkeys(pooling_for(a, grid.span) for a in grid.aggregators))
+def _units(collected: Collected, grid: Grid, folds: Sequence[Fold], seed: int) -> list[_Unit]:
+    units = []
+    for sites in grid.sites:
+        answers = Answers(collected, sites)
+        for family in grid.families:
+            shared: dict[Method, list[AggregatorSpec]] = {}
+            for aggregator in family.aggregators(grid.aggregators, answers):
+                shared.setdefault(family.method(aggregator, grid.span), []).append(aggregator)
+            units += [
+                _Unit(
+                    collected=collected,
+                    grid=grid,
+                    answers=answers,
+                    family=family,
+                    method=method,
+                    aggregators=aggregators,
+                    folds=folds,
+                    seed=seed,
+                )
+                for method, aggregators in shared.items()
+            ]
+    return units

@@ -5,24 +5,26 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import training.fit as module
 from probing.aggregators import AggregatorSpec, running
-from probing.probe import Probe
 from probing.spec import Span
 from tests.training.examples import SITES, collected, dataset
-from training.fit import Fit, as_probe, fit, solver_warnings_silenced
+from training.collect import Collected
+from training.families import logistic_regression
+from training.families.family import Answers, Fitted
+from training.families.logistic_regression import find
+from training.families.pooled import PooledPlane
+from training.fit import as_probe, solver_warnings_silenced
 from training.pool import Pooling, pool, pooling_for
 from training.score import answer_lengths, answer_scores
 
 RESPONSE = Span("response")
 
 
-def folded(fitted: Fit, aggregator: str, span: Span = RESPONSE) -> Probe:
-    spec = AggregatorSpec.parse(aggregator)
-    return as_probe(
-        fitted, name="p", fingerprint="", sites=SITES, pooling=pooling_for(spec, span),
-        aggregator=spec, span=span, tokens_min=1,
-    )  # fmt: skip
+def fitted_on(data: Collected, pooling: Pooling) -> Fitted:
+    answers, everything = Answers(data, SITES), np.arange(len(data.dataset))
+    return PooledPlane(logistic_regression.find, pooling).fit(
+        answers, everything, strength=0.1, seed=0
+    )
 
 
 @pytest.mark.parametrize("aggregator", ["mean", "last", "tail_mean:4", "tail_concat:4"])
@@ -31,13 +33,16 @@ def test_the_last_live_statistic_is_the_pipelines_logit(aggregator: str) -> None
     data = collected(dataset(40), lengths=[2, 3, 4, 9] * 20, prompt=2)
     pooling = pooling_for(AggregatorSpec.parse(aggregator), RESPONSE)
     features = pool(data, SITES, pooling)
-    fitted = fit(features, data.dataset.labels, inverse_strength=0.1)
-    probe = folded(fitted, aggregator)
+    fitted = fitted_on(data, pooling)
+    probe = as_probe(
+        fitted, name="p", fingerprint="", sites=SITES, span=RESPONSE, tokens_min=1,
+        aggregator=AggregatorSpec.parse(aggregator),
+    )  # fmt: skip
 
     streams = np.split(answer_scores(data, [probe]), np.cumsum(answer_lengths(data))[:-1])
 
     found = [running(probe.aggregator, stream)[-1] for stream in streams]
-    expected = fitted.pipeline.decision_function(features.astype(np.float64))
+    expected = fitted.estimator.decision_function(features.astype(np.float64))
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
@@ -65,19 +70,19 @@ def test_features_follow_the_span() -> None:
 def test_a_fit_that_did_not_converge_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     data = collected(dataset(20))
     features = pool(data, SITES, Pooling(RESPONSE))
-    assert fit(features, data.dataset.labels, inverse_strength=1.0).converged
-    monkeypatch.setattr(module, "ITERATIONS_MAX", (1, 1))
+    assert find(features, data.dataset.labels, 1.0).converged
+    monkeypatch.setattr(logistic_regression, "ITERATIONS_MAX", (1, 1))
 
     with solver_warnings_silenced():
-        assert not fit(features, data.dataset.labels, inverse_strength=1.0).converged
+        assert not find(features, data.dataset.labels, 1.0).converged
 
 
 def test_both_solvers_find_the_same_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     data = collected(dataset(40))
     features = pool(data, SITES, Pooling(RESPONSE))
-    newton = fit(features, data.dataset.labels, inverse_strength=0.1)
-    monkeypatch.setattr(module, "NEWTON_FEATURES_MAX", 1)
+    newton = find(features, data.dataset.labels, 0.1)
+    monkeypatch.setattr(logistic_regression, "NEWTON_FEATURES_MAX", 1)
 
-    other = fit(features, data.dataset.labels, inverse_strength=0.1)
+    other = find(features, data.dataset.labels, 0.1)
 
-    np.testing.assert_allclose(newton.pipeline[-1].coef_, other.pipeline[-1].coef_, atol=1e-4)
+    np.testing.assert_allclose(newton.normal, other.normal, atol=1e-4)

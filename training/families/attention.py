@@ -1,0 +1,50 @@
+"""Heads that attend over the tokens of an answer.
+
+Source: Shabalin and Belrose, "Attention Probes" (2025), without their weight of the position:
+each head gives a token a query and a value, and the answer's logit is the values weighted
+by a softmax of the queries. Served with three numbers per head and stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from probing.aggregators import AggregatorSpec
+from probing.spec import Span
+from training.families.family import Answers
+from training.families.heads import Channels, Head, There, softmax_mean, through
+
+HEADS = 4
+
+
+def whole(channels: Channels, there: There) -> Float[Tensor, " answers"]:
+    """The aggregator `attention:4` over all tokens, for training."""
+    return softmax_mean(channels[..., :HEADS], channels[..., HEADS:], there).sum(dim=1)
+
+
+LOSS = through(whole)
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionFamily:
+    """See `ProbeFamily`."""
+
+    name = "attention"
+    tuned = True
+
+    def aggregators(
+        self, wanted: Sequence[AggregatorSpec], answers: Answers
+    ) -> tuple[AggregatorSpec, ...]:
+        """Its own alone."""
+        return (AggregatorSpec("attention", HEADS),)
+
+    def method(self, aggregator: AggregatorSpec, span: Span) -> Head:
+        """Trained through its statistic."""
+        return Head(span=span, channels=2 * HEADS, loss=LOSS)
+
+
+FAMILY = AttentionFamily()

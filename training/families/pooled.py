@@ -1,0 +1,106 @@
+"""Families that fit one plane through one vector per answer.
+
+They differ in how the plane is found; how it becomes weights per site and per position
+of a tail, and how its exported forms are checked, is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from probing.aggregators import AggregatorSpec
+from probing.spec import Span
+from training.families.family import Answers, Examples, Fitted, Logits, TokenReadings
+from training.pool import Features, Pooling, pooling_for
+
+Vector = Float[NDArray[np.float64], " features"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plane:
+    """`normal . (x - centre) + intercept`, and the estimator that says the same."""
+
+    normal: Vector
+    """Weight of each feature."""
+    centre: Vector
+    """Where an absent feature stands: it adds nothing there."""
+    intercept: float
+    """Logit at the centre."""
+    estimator: Any
+    """Has `decision_function(features)`."""
+    converged: bool = True
+    """Whether its solver came to an end."""
+
+
+Find = Callable[[Features, NDArray[np.int64], float], Plane]
+"""From features [examples, features], labels [examples] and C."""
+
+
+@dataclass(frozen=True, slots=True)
+class PooledPlane:
+    """A plane fitted on what a pooling gives; see `Method`."""
+
+    find: Find
+    """How the plane is found."""
+    pooling: Pooling
+    """Which tokens make the vector."""
+
+    def fit(self, answers: Answers, examples: Examples, *, strength: float, seed: int) -> Fitted:
+        """Fold the plane into weights; nothing here is random.
+
+        `normal . (x - centre) + intercept` is `normal . x` and a bias. Each tail position
+        carries its own part of it, so that a position that is not there adds nothing; the
+        intercept goes with the newest token, which is always there.
+        """
+        features, labels = answers.pooled(self.pooling)[examples], answers.labels[examples]
+        plane = self.find(features, labels, strength)
+        shape = (len(answers.sites), self.pooling.positions, -1)
+        weights = plane.normal.reshape(shape)
+        bias = -(weights * plane.centre.reshape(shape)).sum(axis=(0, 2))
+        bias[-1] += plane.intercept
+        return Fitted(
+            weights=weights.astype(np.float32),
+            bias=bias.astype(np.float32),
+            estimator=plane.estimator,
+            converged=plane.converged,
+        )
+
+    def logits(self, fitted: Fitted, readings: TokenReadings) -> Logits:
+        """See `Method`: a token alone in each position, all others at zero.
+
+        What a position adds of the bias is not the estimator's to say; all of it together is.
+        """
+        tokens, sites, d_model = readings.shape
+        positions = self.pooling.positions
+        channels = np.empty((tokens, positions))
+        for position in range(positions):
+            laid = np.zeros((tokens, sites, positions, d_model))
+            laid[:, :, position] = readings
+            found = fitted.estimator.decision_function(laid.reshape(tokens, -1))
+            channels[:, position] = found - np.delete(fitted.bias, position).sum(dtype=np.float64)
+        return channels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PooledFamily:
+    """One logit per token, or one per position of a tail; see `ProbeFamily`."""
+
+    name: str
+    find: Find
+    tuned: bool
+
+    def aggregators(
+        self, wanted: Sequence[AggregatorSpec], answers: Answers
+    ) -> tuple[AggregatorSpec, ...]:
+        """All that read one score per token, and the concatenated tail."""
+        return tuple(a for a in wanted if a.channels == 1 or a.kind == "tail_concat")
+
+    def method(self, aggregator: AggregatorSpec, span: Span) -> PooledPlane:
+        """On what the statistic averages: the span's tokens, or the tail's."""
+        return PooledPlane(self.find, pooling_for(aggregator, span))
