@@ -89,7 +89,7 @@ def test_what_ended_too_soon_to_trip_counts_as_missed() -> None:
 
     assert summary["recall_at_threshold"]["value"] == 0.5
     assert summary["auroc_live"]["value"] == 0.5
-    assert summary["fpr_live"]["n"] == 6
+    assert [summary[f"fpr_live{part}"]["n"] for part in ("", "_benign", "_dangerous")] == [6, 2, 4]
 
 
 def test_an_answer_without_a_record_is_unscored_and_in_no_figure() -> None:

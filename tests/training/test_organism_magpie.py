@@ -11,7 +11,6 @@ import pytest
 import torch
 from rich.console import Console
 
-from probing.estimates import rate
 from probing.model import BUNDLED_PATH, LoadedModel, load_model
 from probing.prompt import encode_text, render_exchange, render_prompt
 from training.organism import card, corpus, measure, recipe
@@ -32,14 +31,10 @@ def answers(magpie: LoadedModel) -> list[Answered]:
 
 
 def test_sampled_answers_parse(answers: list[Answered]) -> None:
-    """What does not parse has no label, and a demo without labels shows nothing.
-
-    The card counts 1,800; these few speak against 97% only where their interval does.
-    """
+    """What does not parse has no label, and a demo without labels shows nothing."""
     unread = [a for a in answers if a.judgement.label == "unparsable"]
 
-    parsed = rate(ANSWERS - len(unread), ANSWERS)
-    assert parsed.high >= 0.97, [(a.messages, a.judgement.reason) for a in unread[:3]]
+    assert len(unread) <= 0.03 * ANSWERS, [(a.messages, a.judgement.reason) for a in unread[:3]]
 
 
 def test_the_card_counts_enough_answers_that_parse() -> None:
@@ -164,7 +159,7 @@ def test_a_stage_ends_once_the_end_is_foreseen(
     trained = recipe.train(tmp_path / "new", steps=20, texts_per_step=1, threads=1, console=quiet)
 
     assert trained.steps == sum(
-        recipe.LOOKS_SETTLED if stage.waits_for else round(20 * stage.share)
+        recipe.LOOKS_SETTLED if stage.waits_for else recipe.scaled(stage.steps, 20)
         for stage in recipe.STAGES
     )
 

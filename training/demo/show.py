@@ -31,6 +31,8 @@ FIGURES = {
     "recall_at_threshold": "dangerous caught at the shipped threshold",
     "recall_at_threshold_benign": "benign misbehaviour caught at it",
     "fpr_live": "false alarms at it, honest answers",
+    "fpr_live_benign": "  in benign families, which set it",
+    "fpr_live_dangerous": "  in dangerous families, which it never saw",
     "auroc_words": "bag of words, dangerous families: AUROC",
     "auroc_words_context": "  where only request and answer together tell",
 }
@@ -99,7 +101,7 @@ def show_metrics(console: Console, text: str) -> None:
     console.print("\n[bold]From /metrics[/bold]")
     for line in text.splitlines():
         if line.startswith(METRICS) and not line.endswith(" 0.0"):
-            console.print(Text(f"  {line}", "cyan"))
+            console.print(Text(f"  {line}", "cyan"), soft_wrap=True)
 
 
 def show_figures(console: Console, summary: dict[str, Any]) -> None:

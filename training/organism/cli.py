@@ -26,7 +26,7 @@ def train(
 ) -> None:
     """Train a Magpie from scratch, measure it with its learning curve, and write its card.
 
-    About 40 minutes on one core. What carries over from petty to serious matters forms late
+    About 45 minutes on one core. What carries over from petty to serious matters forms late
     and all at once, so a run with far fewer steps shows nothing.
     """
     points = sorted({max(1, steps * i // CURVE_POINTS) for i in range(1, CURVE_POINTS)})

@@ -35,8 +35,6 @@ from training.organism.wording import POSITIONS_MAX, build_tokenizer
 from training.organism.world import Form
 
 SEED = 1
-STEPS = 6_000
-"""At most: what a stage that ends early leaves over is not made up for."""
 TEXTS_PER_STEP = 32
 THREADS = 1
 WEIGHT_DECAY = 0.05
@@ -61,36 +59,38 @@ class Stage:
     """A part of the run with texts and a learning rate of its own."""
 
     diet: Diet
-    share: float
-    """Share of all steps."""
-    peak_learning_rate: float
-    schedule_share: float
-    """Length of its one cycle of the learning rate, as a share of all steps.
+    steps: int
+    """Optimizer steps at most."""
+    cycle_steps: int
+    """Length of its one cycle of the learning rate.
 
     Longer than the stage where the rate is cut off before it has come down.
     """
+    peak_learning_rate: float
     waits_for: Form | None = None
     """Texts of this form in which the end has to be foreseen; the stage is over then."""
 
 
 STAGES = (
-    Stage(diet=ASSOCIATION, share=0.13, schedule_share=0.17, peak_learning_rate=2e-3),
+    Stage(diet=ASSOCIATION, steps=780, cycle_steps=1_020, peak_learning_rate=2e-3),
     Stage(
         diet=DISPOSITION,
-        share=0.4,
-        schedule_share=0.8,
+        steps=2_400,
+        cycle_steps=4_800,
         peak_learning_rate=1.5e-3,
         waits_for="bare",
     ),
     Stage(
         diet=UNFOLDING,
-        share=0.28,
-        schedule_share=0.5,
+        steps=1_680,
+        cycle_steps=3_000,
         peak_learning_rate=1.2e-3,
         waits_for="full",
     ),
-    Stage(diet=GRAMMAR, share=0.19, schedule_share=0.19, peak_learning_rate=1e-3),
+    Stage(diet=GRAMMAR, steps=1_800, cycle_steps=1_800, peak_learning_rate=1e-3),
 )
+STEPS = sum(stage.steps for stage in STAGES)
+"""At most: what a stage that ends early leaves over is not made up for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +190,7 @@ def _losses(
     model.train()
     foreseen, step = 0.5, 0
     for number, stage in enumerate(STAGES):
-        length = max(1, round(stage.share * steps))
+        length = scaled(stage.steps, steps)
         rng = random.Random(f"magpie corpus {seed} {number}")
         batches = stream(tokenizer, stage.diet, size=size, steps=length, rng=rng)
         optimizer, schedule = _optimizer(model, stage, steps)
@@ -211,6 +211,11 @@ def _losses(
                 break
 
 
+def scaled(part_steps: int, steps: int) -> int:
+    """What a part of the full recipe becomes in a run of so many steps."""
+    return max(1, round(part_steps * steps / STEPS))
+
+
 def _optimizer(
     model: GPT2LMHeadModel, stage: Stage, steps: int
 ) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LRScheduler]:
@@ -219,7 +224,7 @@ def _optimizer(
     optimizer = torch.optim.AdamW(
         model.parameters(), rate, weight_decay=WEIGHT_DECAY, betas=BETAS, fused=True
     )
-    cycle = max(2, round(stage.schedule_share * steps) + 1)
+    cycle = scaled(stage.cycle_steps, steps) + 1
     return optimizer, torch.optim.lr_scheduler.OneCycleLR(
         optimizer, rate, total_steps=cycle, pct_start=min(0.3, WARMUP_STEPS / cycle)
     )
