@@ -206,3 +206,16 @@ class ExternalData(TrainingError):
             f"ONNX tensor {tensor!r} lies outside its file; export it with its data inside"
         )
         self.tensor = tensor
+
+
+class RecipeUnknown(TrainingError):
+    """A published version does not say how it was fitted, so nothing like it can be fitted."""
+
+    code = "recipe_unknown"
+
+    def __init__(self, ref: str) -> None:
+        super().__init__(
+            f"{ref} has no evaluation.json that says which C it was fitted with; "
+            "publish it anew with `probewatch train`"
+        )
+        self.ref = ref
