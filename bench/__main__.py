@@ -43,11 +43,11 @@ def main(
     )
     began = time.perf_counter()
     try:
-        measured = contest.run(programme(model, quick=quick, families=families), console)
+        contests = programme(model, quick=quick, families=families)
+        measured = contest.run(contests, console, lambda found: rows.write(found, out))
     except ProbingError as error:
         console.print(f"[red]{error}[/red]")
         sys.exit(1)
-    rows.write(measured, out)
     table.show(measured, console)
     console.print(f"{time.perf_counter() - began:.0f} s; written to {out}", highlight=False)
 

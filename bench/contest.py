@@ -36,8 +36,15 @@ class Contest:
     """Expected length of it all; only the bar depends on it."""
 
 
-def run(contests: Sequence[Contest], console: Console) -> list[Row]:
-    """Hold one contest after another, with a bar that shows the time left."""
+def run(
+    contests: Sequence[Contest], console: Console, keep: Callable[[list[Row]], None]
+) -> list[Row]:
+    """Hold one contest after another, with a bar that shows the time left.
+
+    Args:
+        keep: called after each contest with all rows so far, so that none is lost where a
+            later one fails.
+    """
     rows: list[Row] = []
     columns = (
         TextColumn("{task.description}"),
@@ -52,6 +59,7 @@ def run(contests: Sequence[Contest], console: Console) -> list[Row]:
             bar.update(task, description=contest.name)
             began = time.perf_counter()
             rows += _hold(contest, lambda share: bar.advance(task, share))
+            keep(rows)
             ahead += contest.seconds
             bar.update(task, completed=ahead)
             bar.console.print(f"[dim]{contest.name}: {time.perf_counter() - began:.1f} s[/dim]")

@@ -114,10 +114,10 @@ class Driver:
         streams = [self._submit(prompt, room) for prompt in prompts]
         for stream in streams:
             await anext(stream)
-        before = self.engine.step_stats()
-        for _ in range(steps):
+        before = after = self.engine.step_stats()
+        while after.steps - before.steps < steps:  # some that are waited for were taken before
             await anext(streams[-1])
-        after = self.engine.step_stats()
+            after = self.engine.step_stats()
         for stream in streams:
             stream.cancel()
         while self.engine.health().running:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from contextlib import ExitStack
 
+import pytest
 from rich.console import Console
 
 from bench.contest import Contest, Sides, run
@@ -16,21 +17,40 @@ def quiet() -> Console:
     return Console(file=io.StringIO())
 
 
-def test_a_contest_makes_its_rows_and_closes_what_it_opened() -> None:
-    closed: list[str] = []
-
+def contest(name: str, measured: float, closed: list[str]) -> Contest:
     def prepare(stack: ExitStack) -> Sides:
-        stack.callback(closed.append, "engine")
-        return {"A": lambda: {"ms": 1.0}, "B": lambda: {"ms": 4.0}}
+        stack.callback(closed.append, name)
+        return {"A": lambda: {"ms": 1.0 / measured}, "B": lambda: {"ms": 4.0}}
 
     def rows(samples: Samples) -> list[Row]:
         a, b = column(samples, "A", "ms"), column(samples, "B", "ms")
-        return [paired("x", a, b, family="f", unit="ms")]
+        return [paired(name, a, b, family="f", unit="ms")]
 
-    (row,) = run([Contest(name="x", prepare=prepare, rows=rows, rounds=3, seconds=1)], quiet())
+    return Contest(name=name, prepare=prepare, rows=rows, rounds=3, seconds=1)
+
+
+def test_a_contest_makes_its_rows_and_closes_what_it_opened() -> None:
+    closed: list[str] = []
+
+    (row,) = run([contest("x", 1.0, closed)], quiet(), lambda rows: None)
 
     assert (row.ratio, row.rounds) == (0.25, 3)
-    assert closed == ["engine"]
+    assert closed == ["x"]
+
+
+def test_what_was_measured_is_kept_where_a_later_contest_fails() -> None:
+    """Ten minutes of measuring were lost to the last family's error."""
+    closed: list[str] = []
+    kept: list[list[str]] = []
+
+    def keep(rows: list[Row]) -> None:
+        kept.append([row.name for row in rows])
+
+    with pytest.raises(ZeroDivisionError):
+        run([contest("x", 1.0, closed), contest("y", 0.0, closed)], quiet(), keep)
+
+    assert kept == [["x"]]
+    assert closed == ["x", "y"]
 
 
 def test_no_model_is_loaded_before_its_contest() -> None:
