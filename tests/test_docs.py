@@ -11,6 +11,7 @@ import pytest
 
 from probewatch import COMMANDS, Family, app
 from probing.aggregators import _KINDS
+from training.families.table import NAMES
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -57,6 +58,12 @@ def test_the_glossary_defines_every_aggregator() -> None:
     page = (ROOT / "docs/glossary.md").read_text()
 
     assert all(re.search(rf"`{kind}[`:]", page) for kind in _KINDS)
+
+
+def test_the_glossary_defines_every_probe_family() -> None:
+    page = (ROOT / "docs/glossary.md").read_text()
+
+    assert all(f"| `{name}` |" in page for name in NAMES)
 
 
 @pytest.mark.parametrize("name", sorted(commands()))

@@ -24,7 +24,7 @@ base_model: {model}
 
 # Probe {name}
 
-A linear probe on the internal readings of **{model}** that watches for misbehaviour while the \
+A probe ({family}) on the internal readings of **{model}** that watches for misbehaviour while the \
 model answers. It was trained on harmless misbehaviour only.
 
 | | |
@@ -119,6 +119,7 @@ def write_card(
     head = _HEAD.format(
         model=loaded.provenance.name,
         name=probe.name,
+        family=results.chosen.family.name.replace("_", " "),
         sites=", ".join(f"`{site}`" for site in probe.sites),
         fingerprint=probe.fingerprint,
         fit=f"{len(sets.fit)} examples of {sets.fit.name} ({', '.join(sets.fit.families)})",

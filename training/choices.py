@@ -16,6 +16,7 @@ from training.datasets.load import load_many, load_pair, require_no_leak
 from training.datasets.schema import Dataset
 from training.datasets.splits import grouped_split
 from training.errors import OptionWithoutEffect
+from training.families.table import probe_families
 from training.sweep import Grid, Sites
 
 LAYERS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
@@ -75,6 +76,7 @@ def grid_of(
     sites: Sequence[Site],
     *,
     stack: bool,
+    families: Sequence[str],
     inverse_strengths: Sequence[float],
     aggregators: Sequence[str],
     span: str,
@@ -84,9 +86,10 @@ def grid_of(
 
     Args:
         stack: also try one probe that reads all sites together.
+        families: names of probe families, or `all`.
 
     Raises:
-        InvalidSpecification: an aggregator, span or number cannot be read.
+        InvalidSpecification: a family, aggregator, span or number cannot be read.
     """
     if min(tokens_min, default=1) < 1:
         raise InvalidSpecification("tokens-min", str(min(tokens_min)), "a number of at least 1")
@@ -95,6 +98,7 @@ def grid_of(
         together = (*together, tuple(sorted(sites)))
     return Grid(
         sites=together,
+        families=probe_families(families),
         inverse_strengths=tuple(dict.fromkeys(inverse_strengths)),
         aggregators=tuple(dict.fromkeys(AggregatorSpec.parse(text) for text in aggregators)),
         span=Span.parse(span),

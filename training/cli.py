@@ -41,6 +41,7 @@ from training.options import (
     NotesOption,
     OutOption,
     PoolOption,
+    ProbeFamilyOption,
     PromoteOption,
     RateOption,
     SeedOption,
@@ -60,6 +61,7 @@ from training.run import train as train_probe
 from training.sweep import best, cross_validate, require_strengths
 from training.tables import examples_table, heat_table, sets_table
 
+FAMILIES = ["logistic_regression"]
 AGGREGATORS = ["mean", "ema:0.3", "rolling_max:4"]
 STRENGTHS = [0.01, 1.0, 10.0, 100.0]
 TOKENS_MIN = [4, 8, 12]
@@ -84,6 +86,7 @@ def train(
     sites: SitesOption = None,
     layers: LayersOption = "all",
     hook: HookOption = None,
+    probe_family: ProbeFamilyOption = None,
     aggregator: AggregatorOption = None,
     strengths: StrengthOption = None,
     span: SpanOption = "response",
@@ -103,8 +106,8 @@ def train(
 ) -> None:
     """Train a probe on harmless misbehaviour, calibrate its threshold, publish it.
 
-    Every site, C, aggregator and --tokens-min is tried, and the best by
-    cross-validation is fitted on everything. "AUROC, live" says how well the
+    Every site, probe family, C, aggregator and --tokens-min is tried, and the
+    best by cross-validation is fitted on everything. "AUROC, live" says how well the
     statistic that the threshold judges, while an answer is written, tells
     misbehaving answers from honest ones.
 
@@ -123,6 +126,7 @@ def train(
     grid = grid_of(
         named,
         stack=stack,
+        families=probe_family or FAMILIES,
         inverse_strengths=strengths or STRENGTHS,
         aggregators=aggregator or AGGREGATORS,
         span=span,
@@ -152,6 +156,7 @@ def sweep(
     sites: SitesOption = None,
     layers: LayersOption = "all",
     hook: HookOption = None,
+    probe_family: ProbeFamilyOption = None,
     aggregator: AggregatorOption = None,
     strengths: StrengthOption = None,
     span: SpanOption = "response",
@@ -165,7 +170,7 @@ def sweep(
     cache: CacheOption = DEFAULT_CACHE,
     seed: SeedOption = 0,
 ) -> None:
-    """Compare sites, penalties and aggregators; or fit on a part and test on the rest.
+    """Compare sites, probe families, penalties and aggregators; or fit on a part, test on the rest.
 
     The first, by cross-validation, shows the live AUROC of each. The second,
     with --split or --test-on or both, fits each site once and shows its
@@ -185,6 +190,7 @@ def sweep(
     console = Console()
     layerwise = split is not None or test_on is not None
     given = {
+        "--probe-family": probe_family is not None,
         "--aggregator": aggregator is not None,
         "--stack": stack,
         "--folds": folds is not None,
@@ -215,14 +221,16 @@ def sweep(
         _write_json(out, {"layers": rows}, console)
         return
     grid = grid_of(
-        named, stack=stack, inverse_strengths=strengths or STRENGTHS,
+        named, stack=stack, families=probe_family or FAMILIES,
+        inverse_strengths=strengths or STRENGTHS,
         aggregators=aggregator or AGGREGATORS, span=span, tokens_min=tokens_min or TOKENS_MIN,
     )  # fmt: skip
     parts_count = folds or FOLDS
     apart = families_suffice(parts.fit, parts_count) if by_family is None else by_family
     trials = cross_validate(
-        fitting, grid, folds=parts_count, seed=seed, by_family=apart, console=console
-    )
+        fitting, grid, folds=parts_count, seed=seed, by_family=apart, console=console,
+        cache=cache / loaded.spec.fingerprint,
+    )  # fmt: skip
     console.print(heat_table(trials, best(trials), by_family=apart))
     _write_json(out, {"trials": [trial.as_json() for trial in trials]}, console)
 

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from training.datasets.bundled import NAMES
+from training.families.table import NAMES as NAMES_OF_FAMILIES
 
 READING = "Model and readings"
 DATA = "Data"
@@ -105,6 +106,15 @@ AggregatorOption = Annotated[
     typer.Option(
         "--aggregator",
         help="mean, ema:0.1, tail_concat:8, ... (repeatable).",
+        rich_help_panel=GRID,
+    ),
+]
+ProbeFamilyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--probe-family",
+        help=f"all, or one of {', '.join(NAMES_OF_FAMILIES)} (repeatable); "
+        "logistic_regression by default.",
         rich_help_panel=GRID,
     ),
 ]

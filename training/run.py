@@ -126,6 +126,7 @@ def train(loaded: LoadedModel, plan: Plan, store: ProbeStore, *, console: Consol
             seed=plan.seed,
             by_family=plan.families_held_out,
             console=console,
+            cache=plan.cache / loaded.spec.fingerprint,
         )
         chosen = best(trials)
     console.print(heat_table(trials, chosen, by_family=plan.families_held_out))

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,15 @@ from probing.aggregators import AggregatorSpec
 from probing.errors import InvalidSpecification
 from probing.estimates import Estimate, auroc
 from probing.probe import Probe
-from probing.spec import Site, Span
+from probing.spec import Site, Span, digest_of
 from training.collect import Collected
 from training.datasets.splits import Fold, grouped_folds
 from training.errors import NothingToCompare
 from training.families import logistic_regression
 from training.families.family import Answers, Fitted, Method, ProbeFamily
+from training.families.table import probe_family
 from training.fit import as_probe, solver_warnings_silenced
+from training.journal import Journal
 from training.live import live_statistics
 from training.progress import progress
 from training.score import answer_lengths, answer_scores
@@ -53,6 +56,16 @@ class Grid:
     """Tokens that fits average over."""
     tokens_min: tuple[int, ...]
     """Answer tokens before a probe may trip: fewer trips sooner, more errs less."""
+
+    @property
+    def identity(self) -> list[list[str]]:
+        """What it tries, in words that are the same in every process."""
+        return [
+            [" + ".join(map(str, sites)) for sites in self.sites],
+            [family.name for family in self.families],
+            [*map(str, self.aggregators), str(self.span)],
+            [repr(value) for value in (*self.inverse_strengths, *self.tokens_min)],
+        ]
 
     def require(self) -> None:
         """Refuse a grid without a candidate.
@@ -106,6 +119,19 @@ class Trial:
     converged: bool
     """Whether the solver came to an end in every fold."""
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Trial:
+        """What `as_json` wrote."""
+        return cls(
+            sites=tuple(map(Site.parse, data["sites"])),
+            family=probe_family(data["probe_family"]),
+            inverse_strength=data["C"],
+            aggregator=AggregatorSpec.parse(data["aggregator"]),
+            tokens_min=data["tokens_min"],
+            auroc=Estimate(**data["auroc"]),
+            converged=data["converged"],
+        )
+
     def as_json(self) -> dict[str, Any]:
         """As it stands in `evaluation.json`."""
         return {
@@ -127,6 +153,7 @@ def cross_validate(
     seed: int,
     console: Console,
     by_family: bool,
+    cache: Path | None = None,
 ) -> list[Trial]:
     """Try every candidate of a grid, in threads, with a bar.
 
@@ -134,6 +161,8 @@ def cross_validate(
         folds: parts that the situations are dealt into; each is scored once.
         by_family: deal whole families, so that what is chosen carries over to others; where
             only situations are dealt, words that a family repeats choose.
+        cache: folder of this model's, where what is found is kept until all is, so that a run
+            that was interrupted goes on; None keeps nothing.
 
     Raises:
         NothingToCompare: the grid is empty.
@@ -143,19 +172,29 @@ def cross_validate(
     grid.require()
     parts = grouped_folds(collected.dataset, folds=folds, seed=seed, by_family=by_family)
     units = _units(collected, grid, parts, seed)
-    fits = sum(unit.fits for unit in units)
-    trials: list[Trial] = []
+    if not units:
+        raise NothingToCompare("no probe family goes with these sites and aggregators")
+    run = digest_of([collected.dataset.sha256, grid.identity, folds, seed, by_family])[:16]
+    journal = Journal(cache / f"sweep-{run}.jsonl") if cache else None
+    known = journal.read() if journal else {}
+    missing = [unit for unit in units if unit.name not in known]
+    if known:
+        console.print(f"{len(known)} of {len(units)} parts of this comparison are done already")
     with (
         threadpool_limits(1),
         solver_warnings_silenced(),
-        progress(console, "fitting", fits, "fits") as advance,
+        progress(console, "fitting", sum(unit.fits for unit in missing), "fits") as advance,
         Parallel(os.cpu_count(), prefer="threads", return_as="generator") as parallel,
     ):
-        tried = parallel(delayed(unit.try_all)() for unit in units)
-        for unit, found in zip(units, tried, strict=True):
-            trials += found
+        tried = parallel(delayed(unit.try_all)() for unit in missing)
+        for unit, found in zip(missing, tried, strict=True):
+            known[unit.name] = [trial.as_json() for trial in found]
+            if journal:
+                journal.add(unit.name, known[unit.name])
             advance(unit.fits)
-    return trials
+    if journal:
+        journal.done()
+    return [Trial.from_json(trial) for unit in units for trial in known[unit.name]]
 
 
 def best(trials: Sequence[Trial]) -> Trial:
@@ -175,6 +214,12 @@ class _Unit:
     aggregators: Sequence[AggregatorSpec]
     folds: Sequence[Fold]
     seed: int
+
+    @property
+    def name(self) -> str:
+        """Its own within the comparison."""
+        sites = " + ".join(map(str, self.answers.sites))
+        return f"{self.family.name}, {sites}, {', '.join(map(str, self.aggregators))}"
 
     @property
     def strengths(self) -> tuple[float, ...]:

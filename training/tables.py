@@ -33,32 +33,40 @@ def heat_table(
 ) -> Table:
     """Sites down, aggregators across; in each cell the live AUROC with the best rest.
 
-    C and the token from which a probe may trip are those of the site's best cell.
+    C and the token from which a probe may trip are those of the row's best cell. Where
+    there are several probe families each has rows of its own.
     """
-    aggregators = list(dict.fromkeys(str(trial.aggregator) for trial in trials))
+    aggregators = list(dict.fromkeys(_column(trial) for trial in trials))
+    families = list(dict.fromkeys(trial.family for trial in trials))
     held_out = "families" if by_family else "situations"
     title = f"live AUROC, whole {held_out} held out"
-    table = Table("site", "C", "from", *aggregators, title=title)
-    for sites in dict.fromkeys(trial.sites for trial in trials):
-        own = [trial for trial in trials if trial.sites == sites]
-        cells = [
-            _cell(best([t for t in own if str(t.aggregator) == name]), chosen)
-            for name in aggregators
-        ]
+    several = ["probe family"] if len(families) > 1 else []
+    table = Table(*several, "site", "C", "from", *aggregators, title=title)
+    for family, sites in dict.fromkeys((trial.family, trial.sites) for trial in trials):
+        own = [trial for trial in trials if (trial.family, trial.sites) == (family, sites)]
         top = best(own)
-        settings = (f"{top.inverse_strength:g}", str(top.tokens_min))
-        table.add_row(site_names(sites), *settings, *cells)
+        settings = (f"{top.inverse_strength:g}" if family.tuned else "", str(top.tokens_min))
+        cells = [_cell([t for t in own if _column(t) == name], chosen) for name in aggregators]
+        heads = [family.name, site_names(sites)][-1 - len(several) :]
+        table.add_row(*heads, *settings, *cells)
     lost = sum(not trial.converged for trial in trials)
     if lost:
         table.caption = f"{lost} of {len(trials)} fits did not converge, marked ~"
     return table
 
 
+def _column(trial: Trial) -> str:
+    """The statistics that only one probe family has share a column."""
+    own = trial.aggregator.channels > 1 and trial.aggregator.kind != "tail_concat"
+    return "its own" if own else str(trial.aggregator)
+
+
 def describe(trial: Trial) -> str:
     """A candidate in one line."""
+    strength = f"C={trial.inverse_strength:g}, " if trial.family.tuned else ""
     return (
-        f"{site_names(trial.sites)}, C={trial.inverse_strength:g}, {trial.aggregator} "
-        f"from token {trial.tokens_min} on, AUROC {trial.auroc}"
+        f"{trial.family.name.replace('_', ' ')} at {site_names(trial.sites)}, "
+        f"{strength}{trial.aggregator} from token {trial.tokens_min} on, AUROC {trial.auroc}"
     )
 
 
@@ -150,7 +158,10 @@ def share(figure: Estimate | None) -> str:
     return f"{figure.value:.1%} [{100 * figure.low:.1f}, {100 * figure.high:.1f}]"
 
 
-def _cell(trial: Trial, chosen: Trial | None) -> Text:
+def _cell(trials: Sequence[Trial], chosen: Trial | None) -> Text:
+    if not trials:
+        return Text("")
+    trial = best(trials)
     cell = _shaded(trial.auroc.value)
     cell.append("" if trial.converged else " ~")
     cell.append(" *" if trial is chosen else "", style="bold")

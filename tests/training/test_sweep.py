@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from io import StringIO
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +18,8 @@ from probing.errors import InvalidSpecification
 from probing.spec import Span
 from tests.training.examples import SITES, collected, dataset
 from training.errors import EmptyClass, NothingToCompare
+from training.families.pooled import PooledPlane
+from training.journal import Journal
 from training.sweep import Grid, Trial, best, cross_validate
 from training.tables import heat_table
 
@@ -144,3 +149,42 @@ def test_figures_are_of_examples_that_were_not_fitted_on() -> None:
     trials = cross_validate(noise, GRID, folds=4, seed=0, console=QUIET, by_family=False)
 
     assert np.mean([t.auroc.value for t in trials]) < 0.65
+
+
+def test_an_interrupted_comparison_goes_on_where_it_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour of fits must not be lost to one press of a key."""
+    data, fits = collected(dataset(30)), []
+    whole = cross_validate(data, GRID, folds=3, seed=0, by_family=False, console=QUIET)
+    real = PooledPlane.fit
+
+    def interrupted(self: PooledPlane, *args: Any, **kwargs: Any) -> Any:
+        fits.append(self)
+        if len(fits) == 10:
+            raise KeyboardInterrupt
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(PooledPlane, "fit", interrupted)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    with pytest.raises(KeyboardInterrupt):
+        cross_validate(data, GRID, folds=3, seed=0, by_family=False, console=QUIET, cache=tmp_path)
+    before = len(fits)
+
+    again = cross_validate(
+        data, GRID, folds=3, seed=0, by_family=False, console=QUIET, cache=tmp_path
+    )
+
+    assert again == whole
+    assert len(fits) - before == 18, "of the four parts, the one that was done is not fitted again"
+    assert not list(tmp_path.iterdir()), "nothing old is left to be taken for new"
+
+
+def test_a_line_that_was_cut_off_is_not_taken(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.jsonl")
+    journal.add("a", [{"x": 1}])
+    journal.add("b", [{"x": 2}])
+    path = tmp_path / "j.jsonl"
+    path.write_text(path.read_text()[:-8])
+
+    assert journal.read() == {"a": [{"x": 1}]}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from probing.errors import InvalidSpecification
 from training.families import (
     attention,
@@ -35,14 +37,26 @@ PROBE_FAMILIES: tuple[ProbeFamily, ...] = (
 )
 
 
+NAMES = tuple(family.name for family in PROBE_FAMILIES)
+
+
 def probe_family(name: str) -> ProbeFamily:
     """The family of a name.
 
     Raises:
         InvalidSpecification: there is none; names those that there are.
     """
-    for one in PROBE_FAMILIES:
-        if one.name == name:
-            return one
-    names = ", ".join(one.name for one in PROBE_FAMILIES)
-    raise InvalidSpecification("probe family", name, f"one of {names}")
+    if name not in NAMES:
+        raise InvalidSpecification("probe family", name, f"all, or one of {', '.join(NAMES)}")
+    return PROBE_FAMILIES[NAMES.index(name)]
+
+
+def probe_families(names: Sequence[str]) -> tuple[ProbeFamily, ...]:
+    """Those that are named, each once, or every one for `all`.
+
+    Raises:
+        InvalidSpecification: there is none of a name.
+    """
+    if "all" in names:
+        return PROBE_FAMILIES
+    return tuple(probe_family(name) for name in dict.fromkeys(names))
