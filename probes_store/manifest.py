@@ -92,7 +92,8 @@ class Manifest:
     metrics: dict[str, Estimate]
     """Measured figures, by name."""
     golden_tolerance: float
-    """Largest difference of a score at which an engine may serve it."""
+    """Largest difference of a score at which an engine may serve it, as a share of the largest
+    golden score where one is beyond 1."""
     libraries: dict[str, str]
     """Versions of what trained it."""
     parent: str | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -154,6 +155,23 @@ def test_golden_scores_are_met_again_and_a_shifted_probe_is_refused(tiny: Tiny) 
         assert check_golden(reader, one, golden, 1e-4) < 1e-5
         with pytest.raises(GoldenMismatch, match="do not serve"):
             check_golden(reader, replace(one, bias=one.bias + 0.01), golden, 1e-4)
+
+
+@pytest.mark.parametrize(("share", "served"), [(1e-5, True), (1e-3, False)])
+def test_the_golden_limit_is_a_share_of_the_largest_score(
+    tiny: Tiny, share: float, served: bool
+) -> None:
+    """Absolute, it refuses a sound probe with large scores on any other machine."""
+    one = probe()
+    large = replace(one, weights={s: 300 * w for s, w in one.weights.items()})
+    with Reader(tiny("gpt2"), one.sites) as reader:
+        golden = make_golden(reader, large, [[1, 2, 3], [4, 5, 6, 7, 8]])
+        shift = share * max(np.abs(own).max() for own in golden.scores)
+        moved = replace(large, bias=large.bias + np.float32(shift))
+
+        assert shift > 1e-4
+        with nullcontext() if served else pytest.raises(GoldenMismatch):
+            check_golden(reader, moved, golden, 1e-4)
 
 
 def test_a_golden_score_that_is_not_a_number_is_refused(tiny: Tiny) -> None:
