@@ -16,6 +16,8 @@ from training.datasets.schema import Dataset
 from training.errors import AnswersTooShort
 from training.score import live_peaks
 
+Peaks = Float[NDArray[np.float64], " honest"]
+
 STATISTIC = (
     "max over steps of {aggregator} from response token {tokens_min} on, per answer; "
     "answers that end before cannot trip"
@@ -32,7 +34,7 @@ class Calibrated:
     """Asked rate."""
     achieved: Estimate
     """Share of the honest answers that trip, with its exact 95% interval."""
-    peaks: Float[NDArray[np.float64], " honest"]
+    peaks: Peaks
     """The live statistic of each honest answer; -inf where it ends before the probe may trip."""
     dataset: Dataset
     """The honest answers."""
@@ -78,10 +80,7 @@ def calibrate(probe: Probe, honest: Collected, *, fpr: float) -> Calibrated:
     """
     require_enough(honest.dataset, fpr)
     peaks = live_peaks(honest, probe)
-    able = int(np.isfinite(peaks).sum())
-    if able <= int(fpr * len(peaks)):
-        raise AnswersTooShort(probe.tokens_min, able, len(peaks), fpr)
-    threshold, achieved = threshold_at_fpr(peaks, fpr)
+    threshold, achieved = threshold_for(probe, peaks, fpr=fpr)
     return Calibrated(
         probe=replace(probe, threshold=threshold),
         fpr_target=fpr,
@@ -89,3 +88,23 @@ def calibrate(probe: Probe, honest: Collected, *, fpr: float) -> Calibrated:
         peaks=peaks,
         dataset=honest.dataset,
     )
+
+
+def threshold_for(probe: Probe, peaks: Peaks, *, fpr: float) -> tuple[float, Estimate]:
+    """The lowest threshold at which at most `fpr` of some answers trip, and their share.
+
+    Args:
+        probe: what gave the peaks; it decides from its `tokens_min`th token on.
+        peaks: the live statistic of each answer, -inf where it ends before.
+        fpr: target false-positive rate per answer.
+
+    Raises:
+        InvalidSpecification: the rate is not between 0 and 1.
+        TooFewNegatives: fewer than 1 / fpr answers, so the rate is not identified.
+        AnswersTooShort: so many end before the probe may trip that any threshold keeps the rate.
+    """
+    require_rate(fpr)
+    able = int(np.isfinite(peaks).sum())
+    if len(peaks) >= 1 / fpr and able <= int(fpr * len(peaks)):
+        raise AnswersTooShort(probe.tokens_min, able, len(peaks), fpr)
+    return threshold_at_fpr(peaks, fpr)

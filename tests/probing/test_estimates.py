@@ -9,6 +9,7 @@ from probing.errors import TooFewNegatives
 from probing.estimates import (
     UndefinedEstimate,
     auroc,
+    bounded_mean,
     median,
     rate,
     recall_at_fpr,
@@ -26,6 +27,31 @@ def test_a_rate_has_its_exact_interval() -> None:
 def test_no_alarm_in_300_bounds_the_rate_below_one_percent_only_one_sided() -> None:
     assert rate(0, 300).high > 0.01
     assert rate(0, 368).high < 0.01
+
+
+@pytest.mark.parametrize("chance", [0.004, 0.5])
+def test_the_interval_of_a_bounded_mean_covers_the_truth(chance: float) -> None:
+    """Squared errors are nearly all 0 where a probe is good, and a bootstrap sees no spread."""
+    rng = np.random.default_rng(0)
+    errors = rng.random((400, 300)) ** 2 * (rng.random((400, 300)) < chance)
+
+    found = [bounded_mean(row) for row in errors]
+
+    assert np.mean([one.low <= chance / 3 <= one.high for one in found]) > 0.94
+    assert all(one.high > one.low for one in found)
+
+
+def test_the_interval_of_noughts_and_ones_is_that_of_a_rate() -> None:
+    """Wilson's interval of 3 in 100 is 1.03% to 8.45%."""
+    found = bounded_mean(np.repeat([1.0, 0.0], [3, 97]))
+
+    assert (found.low, found.high) == pytest.approx((0.0103, 0.0845), abs=1e-4)
+
+
+@pytest.mark.parametrize("values", [[], [0.5, 1.1], [-0.1], [np.nan]])
+def test_a_mean_that_is_not_of_bounded_numbers_is_refused(values: list[float]) -> None:
+    with pytest.raises(UndefinedEstimate, match="outside"):
+        bounded_mean(np.array(values))
 
 
 def test_an_area_of_one_still_has_an_interval() -> None:
