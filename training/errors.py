@@ -219,3 +219,31 @@ class RecipeUnknown(TrainingError):
             "publish it anew with `probewatch train`"
         )
         self.ref = ref
+
+
+class NoChampion(TrainingError):
+    """The store names no version that decides."""
+
+    code = "no_champion"
+
+    def __init__(self, root: str) -> None:
+        super().__init__(
+            f"{root} names no champion; give --probe NAME@VERSION, or train one with --promote"
+        )
+        self.root = root
+
+
+class OtherData(TrainingError):
+    """A probe would be judged with data whose fitting part is not the one it was fitted on.
+
+    Nobody could say then what it has seen: a test answer might be among them.
+    """
+
+    code = "other_data"
+
+    def __init__(self, ref: str, fitted_on: list[str], offered: str) -> None:
+        super().__init__(
+            f"{ref} was fitted on {', '.join(fitted_on)} and is offered {offered}, whose bytes "
+            "differ; give the same --data, --calibration-data and --seed as its training had"
+        )
+        self.ref, self.fitted_on, self.offered = ref, fitted_on, offered

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from probing.estimates import Estimate, auroc, rate
 from probing.probe import Probe
 from training.collect import Collected
 from training.datasets.schema import Dataset, Example
-from training.score import live_peaks
+from training.score import answer_lengths, live_peaks
 from training.sweep import Sites
 
 Figures = Float[NDArray[np.float64], " examples"]
@@ -68,14 +68,19 @@ class BagOfWords:
         return scores
 
 
-def evaluate(probe: Probe, test: Collected, words: BagOfWords | None = None) -> list[Row]:
-    """Figures of a whole test set and of its families, kinds and cases."""
+def evaluate(
+    probe: Probe,
+    test: Collected,
+    words: BagOfWords | None = None,
+    parts: Callable[[Collected], Iterable[Part]] | None = None,
+) -> list[Row]:
+    """Figures of a whole test set and of its parts: families, cases and kinds by default."""
     peaks = live_peaks(test, probe)
     tripped = peaks >= np.float32(probe.threshold)
     baseline = None if words is None else words.score(test.dataset)
     return [
         _row(name, chosen, test.dataset, peaks, baseline, tripped)
-        for name, chosen in parts_of(test.dataset)
+        for name, chosen in (parts or parts_of)(test)
     ]
 
 
@@ -95,12 +100,26 @@ def family_table(
     return table
 
 
-def parts_of(dataset: Dataset) -> Iterator[Part]:
-    """The whole, then each family, kind of misbehaviour and case, honest answers with each."""
+def parts_of(test: Collected) -> Iterator[Part]:
+    """The whole, then each family, case and hard negatives, honest answers with each."""
+    dataset = test.dataset
     yield "all", np.ones(len(dataset), dtype=bool)
     yield from _by(dataset, "family", lambda e: e.family)
     yield from _by(dataset, "case", lambda e: e.case)
     yield from _by(dataset, "kind", _hard_negative)
+
+
+def finer_parts(test: Collected) -> Iterator[Part]:
+    """The same, then each source where there are several, and each quarter by length."""
+    yield from parts_of(test)
+    if len({example.source for example in test.dataset}) > 1:
+        yield from _by(test.dataset, "source", lambda e: e.source)
+    lengths = answer_lengths(test)
+    ends = np.quantile(lengths, [0.25, 0.5, 0.75, 1.0], method="higher")
+    least = int(lengths.min())
+    for most in dict.fromkeys(ends.astype(int).tolist()):
+        yield f"length: {least} to {most} tokens", (lengths >= least) & (lengths <= most)
+        least = most + 1
 
 
 def _hard_negative(example: Example) -> str | None:

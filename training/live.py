@@ -15,6 +15,9 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
 from probing.aggregators import AggregatorSpec, build
+from probing.probe import Probe
+from training.collect import Collected
+from training.score import answer_lengths, answer_scores
 
 Scores = Float[NDArray[np.float32], "tokens channels"]
 Peaks = Float[NDArray[np.float32], "examples probes"]
@@ -64,3 +67,22 @@ def live_statistics(
             if step + 1 >= least:
                 highest[rows] = np.maximum(highest[rows], finals[rows])
     return [LiveStatistics(highest, finals) for highest in peaks]
+
+
+def peaks_of_many(collected: Collected, probes: Sequence[Probe]) -> Peaks:
+    """What every answer would have reached live under each of some probes of one recipe.
+
+    Args:
+        probes: alike in aggregator and `tokens_min`.
+
+    Returns:
+        -inf where an answer ends before it may trip, shape [examples, probes].
+    """
+    first = probes[0]
+    (live,) = live_statistics(
+        first.aggregator,
+        answer_scores(collected, probes),
+        answer_lengths(collected),
+        tokens_min=[first.tokens_min],
+    )
+    return live.peaks

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 
 from probing.model import LoadedModel
 from probing.spec import digest_of
-from training.datasets.schema import Dataset, Example
+from training.datasets.schema import Dataset, Example, Kind
 from training.organism.answering import Answered, answer_all
 from training.organism.world import BENIGN_FAMILIES, DANGEROUS_FAMILIES, Request, requests
 
@@ -70,7 +70,7 @@ def _new_requests(family: str, count: int, seed: str, known: Collection[str]) ->
 
 def _example(one: Answered, name: str, group: str) -> Example:
     misbehaving = one.judgement.label == "misbehaving"
-    bad = "dangerous" if group == "dangerous" else "benign_misbehaviour"
+    bad: Kind = "dangerous" if group == "dangerous" else "benign_misbehaviour"
     acts = [act for act in one.judgement.acts if not act.honest]
     return Example(
         id=name,
