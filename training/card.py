@@ -123,7 +123,8 @@ def write_card(
         sites=", ".join(f"`{site}`" for site in probe.sites),
         fingerprint=probe.fingerprint,
         fit=f"{len(sets.fit)} examples of {sets.fit.name} ({', '.join(sets.fit.families)})",
-        chosen=f"of {len(results.trials)} candidates by grouped cross-validation: "
+        chosen=f"of {len(results.trials)} candidates by grouped cross-validation, the best of "
+        "those that may trip soonest within the interval of the highest AUROC: "
         + describe(results.chosen),
         aggregator=probe.aggregator,
         tokens_min=probe.tokens_min,

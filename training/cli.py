@@ -58,7 +58,7 @@ from training.options import (
 from training.organism.datasets import write
 from training.run import Plan
 from training.run import train as train_probe
-from training.sweep import best, cross_validate, require_strengths
+from training.sweep import cross_validate, require_strengths, soonest
 from training.tables import examples_table, heat_table, sets_table
 
 FAMILIES = ["logistic_regression"]
@@ -106,8 +106,9 @@ def train(
 ) -> None:
     """Train a probe on harmless misbehaviour, calibrate its threshold, publish it.
 
-    Every site, probe family, C, aggregator and --tokens-min is tried, and the
-    best by cross-validation is fitted on everything. "AUROC, live" says how well the
+    Every site, probe family, C, aggregator and --tokens-min is tried by
+    cross-validation. Of those within the interval of the highest AUROC, the best
+    of the soonest to trip is fitted on everything. "AUROC, live" says how well the
     statistic that the threshold judges, while an answer is written, tells
     misbehaving answers from honest ones.
 
@@ -231,7 +232,7 @@ def sweep(
         fitting, grid, folds=parts_count, seed=seed, by_family=apart, console=console,
         cache=cache / loaded.spec.fingerprint,
     )  # fmt: skip
-    console.print(heat_table(trials, best(trials), by_family=apart))
+    console.print(heat_table(trials, soonest(trials), by_family=apart))
     _write_json(out, {"trials": [trial.as_json() for trial in trials]}, console)
 
 

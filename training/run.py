@@ -27,7 +27,7 @@ from training.export import export
 from training.families.family import Answers, Fitted, Method
 from training.fit import as_probe, solver_warnings_silenced
 from training.publish import golden_of, publish, require_golden
-from training.sweep import Grid, Sites, Trial, best, cross_validate
+from training.sweep import Grid, Sites, Trial, cross_validate, soonest
 from training.tables import (
     calibration_line,
     describe,
@@ -128,7 +128,7 @@ def train(loaded: LoadedModel, plan: Plan, store: ProbeStore, *, console: Consol
             console=console,
             cache=plan.cache / loaded.spec.fingerprint,
         )
-        chosen = best(trials)
+        chosen = soonest(trials)
     console.print(heat_table(trials, chosen, by_family=plan.families_held_out))
     console.print(f"chosen, marked *: {describe(chosen)}")
     with clock.step("calibrate"):
@@ -217,6 +217,6 @@ def _families(
     """Each site's best candidate, fitted on everything, on every family of the test sets."""
     probes = {}
     for sites in plan.grid.sites if tests else ():
-        trial = best([t for t in trials if t.sites == sites])
+        trial = soonest([t for t in trials if t.sites == sites])
         probes[sites] = _as_probe(_refit(fitting, trial, plan), trial, plan, loaded)
     return family_table(probes, tests)

@@ -202,6 +202,19 @@ def best(trials: Sequence[Trial]) -> Trial:
     return max(trials, key=lambda t: (t.auroc.value, -t.inverse_strength, -t.tokens_min))
 
 
+def soonest(trials: Sequence[Trial]) -> Trial:
+    """The best of those that may trip soonest, of all that lie within the interval of the best.
+
+    What a stop is worth depends on how little has gone out before it. A probe that may trip
+    earlier faces the noise of more tokens, so the highest AUROC alone always waits; where
+    the difference is one of chance, waiting buys nothing.
+    """
+    least = best(trials).auroc.low
+    good = [trial for trial in trials if trial.auroc.value >= least]
+    first = min(trial.tokens_min for trial in good)
+    return best([trial for trial in good if trial.tokens_min == first])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Unit:
     """All candidates that share their fits."""

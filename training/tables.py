@@ -11,7 +11,7 @@ from probing.estimates import Estimate
 from training.calibrate import Calibrated
 from training.datasets.schema import Dataset
 from training.evaluate import Row
-from training.sweep import Sites, Trial, best
+from training.sweep import Sites, Trial, soonest
 
 _SHADES = (
     (0.99, "black on green"),
@@ -33,8 +33,8 @@ def heat_table(
 ) -> Table:
     """Sites down, aggregators across; in each cell the live AUROC with the best rest.
 
-    C and the token from which a probe may trip are those of the row's best cell. Where
-    there are several probe families each has rows of its own.
+    The best is `sweep.soonest`; C and the token from which a probe may trip are those of
+    the row's. Where there are several probe families each has rows of its own.
     """
     aggregators = list(dict.fromkeys(_column(trial) for trial in trials))
     families = list(dict.fromkeys(trial.family for trial in trials))
@@ -44,7 +44,7 @@ def heat_table(
     table = Table(*several, "site", "C", "from", *aggregators, title=title)
     for family, sites in dict.fromkeys((trial.family, trial.sites) for trial in trials):
         own = [trial for trial in trials if (trial.family, trial.sites) == (family, sites)]
-        top = best(own)
+        top = _shown(own, chosen)
         settings = (f"{top.inverse_strength:g}" if family.tuned else "", str(top.tokens_min))
         cells = [_cell([t for t in own if _column(t) == name], chosen) for name in aggregators]
         heads = [family.name, site_names(sites)][-1 - len(several) :]
@@ -158,10 +158,15 @@ def share(figure: Estimate | None) -> str:
     return f"{figure.value:.1%} [{100 * figure.low:.1f}, {100 * figure.high:.1f}]"
 
 
+def _shown(trials: Sequence[Trial], chosen: Trial | None) -> Trial:
+    """The one that was chosen, where it is among them."""
+    return next((trial for trial in trials if trial is chosen), None) or soonest(trials)
+
+
 def _cell(trials: Sequence[Trial], chosen: Trial | None) -> Text:
     if not trials:
         return Text("")
-    trial = best(trials)
+    trial = _shown(trials, chosen)
     cell = _shaded(trial.auroc.value)
     cell.append("" if trial.converged else " ~")
     cell.append(" *" if trial is chosen else "", style="bold")

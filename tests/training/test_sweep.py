@@ -20,7 +20,7 @@ from tests.training.examples import SITES, collected, dataset
 from training.errors import EmptyClass, NothingToCompare
 from training.families.pooled import PooledPlane
 from training.journal import Journal
-from training.sweep import Grid, Trial, best, cross_validate
+from training.sweep import Grid, Trial, best, cross_validate, soonest
 from training.tables import heat_table
 
 QUIET = Console(file=StringIO())
@@ -149,6 +149,21 @@ def test_figures_are_of_examples_that_were_not_fitted_on() -> None:
     trials = cross_validate(noise, GRID, folds=4, seed=0, console=QUIET, by_family=False)
 
     assert np.mean([t.auroc.value for t in trials]) < 0.65
+
+
+def test_what_may_trip_sooner_is_taken_where_the_difference_is_chance() -> None:
+    """The highest area alone always waits, and a stop that comes late stops nothing."""
+    trial = run()[0]
+
+    def tried(value: float, tokens_min: int, low: float = 0.0) -> Trial:
+        area = replace(trial.auroc, value=value, low=low)
+        return replace(trial, auroc=area, tokens_min=tokens_min)
+
+    late, soon, weaker = tried(0.99, 12, low=0.98), tried(0.985, 4), tried(0.982, 4)
+    worse = tried(0.97, 1)
+
+    assert soonest([late, soon, weaker, worse]) is soon
+    assert soonest([late, worse]) is late
 
 
 def test_an_interrupted_comparison_goes_on_where_it_stopped(

@@ -24,7 +24,7 @@ from training.evaluation.cost import microseconds_per_token
 from training.evaluation.subject import Json, Recipe
 from training.families.family import Answers
 from training.score import live_peaks
-from training.sweep import Grid, Trial, best, cross_validate
+from training.sweep import Grid, Trial, cross_validate, soonest
 from training.tables import area, share, site_names
 
 RATES = (0.01, 0.001)
@@ -82,7 +82,7 @@ def compare(
     trials = cross_validate(fitting, grid, folds=folds, seed=seed, by_family=True, console=console)
     found = []
     for pair in dict.fromkeys((t.family, t.aggregator) for t in trials):
-        trial = best([t for t in trials if (t.family, t.aggregator) == pair])
+        trial = soonest([t for t in trials if (t.family, t.aggregator) == pair])
         found.append(_tested(loaded, fitting, benign, dangerous, trial, grid, seed))
     return sorted(found, key=lambda one: -one.dangerous.value)
 
