@@ -184,10 +184,9 @@ def cross_validate(
         threadpool_limits(1),
         solver_warnings_silenced(),
         progress(console, "fitting", sum(unit.fits for unit in missing), "fits") as advance,
-        Parallel(os.cpu_count(), prefer="threads", return_as="generator") as parallel,
+        Parallel(os.cpu_count(), prefer="threads", return_as="generator_unordered") as parallel,
     ):
-        tried = parallel(delayed(unit.try_all)() for unit in missing)
-        for unit, found in zip(missing, tried, strict=True):
+        for unit, found in parallel(delayed(_tried)(unit) for unit in missing):
             known[unit.name] = [trial.as_json() for trial in found]
             if journal:
                 journal.add(unit.name, known[unit.name])
@@ -291,6 +290,11 @@ class _Unit:
             fold_of[test] = fold
         token_folds = np.repeat(fold_of, answer_lengths(self.collected))
         return np.ascontiguousarray(by_fold[np.arange(len(scores)), token_folds])
+
+
+def _tried(unit: _Unit) -> tuple[_Unit, list[Trial]]:
+    """A unit with what it gave, because whichever is done first comes first."""
+    return unit, unit.try_all()
 
 
 def _units(collected: Collected, grid: Grid, folds: Sequence[Fold], seed: int) -> list[_Unit]:

@@ -51,7 +51,7 @@ AGGREGATORS = (
     "mean", "max", "last", "ema:0.3", "softmax:1", "rolling_max:4", "topk_mean:8", "tail_mean:8",
     "agreement:3", "tail_concat:8",
 )  # fmt: skip
-STRENGTHS = [0.01, 1.0, 100.0]
+STRENGTHS = [0.01, 1.0]
 TOKENS_MIN = [4, 12]
 FOLDS = 3
 SAMPLED = 60

@@ -79,7 +79,15 @@ def compare(
         dangerous: the same in dangerous ones.
         grid: families, statistics, sites and penalties to choose from.
     """
-    trials = cross_validate(fitting, grid, folds=folds, seed=seed, by_family=True, console=console)
+    trials = cross_validate(
+        fitting,
+        grid,
+        folds=folds,
+        seed=seed,
+        by_family=True,
+        cache=cache / loaded.spec.fingerprint,
+        console=console,
+    )
     found = []
     for pair in dict.fromkeys((t.family, t.aggregator) for t in trials):
         trial = soonest([t for t in trials if (t.family, t.aggregator) == pair])
