@@ -44,8 +44,19 @@ class Family:
 COMMANDS: Mapping[str, Command | Family] = {
     "demo": Command("training.demo.cli:demo", "Watch the bundled model misbehave, live.", "dev"),
     "train": Command("training.cli:train", "Train, calibrate and publish a probe.", "train"),
-    "sweep": Command("training.cli:sweep", "Compare sites, strengths and aggregators.", "train"),
+    "sweep": Command("training.cli:sweep", "Compare sites, probe families, statistics.", "train"),
     "data": Command("training.cli:data", "Show, check or write the bundled data sets.", "train"),
+    "evaluate": Command(
+        "training.evaluation.cli:evaluate", "Measure a published probe, with controls.", "train"
+    ),
+    "compare": Command(
+        "training.evaluation.cli:compare", "Every probe family on Magpie's own answers.", "train"
+    ),
+    "calibrate": Command(
+        "training.calibrate_cli:calibrate", "Set a threshold on traffic of your own.", "train"
+    ),
+    "collect": Command("training.scale.cli:collect", "Read a data set into the cache.", "train"),
+    "rescore": Command("training.scale.cli:rescore", "Score an archive of transcripts.", "train"),
     "serve": Command("service.cli:serve", "Serve a model with its probes watching.", "serve"),
     "settings": Command("service.cli:settings", "Show every setting and its value.", "serve"),
     "keys": Family(
@@ -64,6 +75,31 @@ COMMANDS: Mapping[str, Command | Family] = {
             "verify": Command("probes_store.cli:verify", "Check every byte of versions.", "serve"),
             "promote": Command("service.cli:promote", "Let a version decide.", "serve"),
             "rollback": Command("service.cli:rollback", "Return to the version before.", "serve"),
+        },
+    ),
+    "report": Family(
+        "Reports for those who decide.",
+        {
+            "evaluation": Command(
+                "training.report.cli:report", "One page of an evaluation.", "train"
+            ),
+        },
+    ),
+    "experiment": Family(
+        "The experiments that this field grew from.",
+        {
+            "helpfulness": Command(
+                "training.experiments.cli:helpfulness", "Helpful or not, layer by layer.", "train"
+            ),
+            "transfer": Command(
+                "training.experiments.cli:transfer", "Fit on one pair, test on another.", "train"
+            ),
+            "parts-of-speech": Command(
+                "training.experiments.cli:parts_of_speech", "Word classes, with controls.", "train"
+            ),
+            "known-inside": Command(
+                "training.experiments.cli:known_inside", "Known inside, used outside?", "train"
+            ),
         },
     ),
     "organism": Family(

@@ -25,7 +25,7 @@ from training.evaluation.subject import Json, Recipe
 from training.families.family import Answers
 from training.score import live_peaks
 from training.sweep import Grid, Trial, cross_validate, soonest
-from training.tables import area, share, site_names
+from training.tables import share, site_names
 
 RATES = (0.01, 0.001)
 
@@ -157,12 +157,16 @@ def _line(one: Compared) -> str:
         f"`{trial.family.name}`",
         f"`{trial.aggregator}`",
         f"{chosen}, from {trial.tokens_min}",
-        area(one.dangerous),
-        area(one.benign),
+        _area(one.dangerous),
+        _area(one.benign),
         *(share(found) or "not measured" for found in one.recall),
         f"{one.microseconds.value:.0f} [{one.microseconds.low:.0f}, {one.microseconds.high:.0f}]",
     ]
     return f"| {' | '.join(cells)} |\n"
+
+
+def _area(found: Estimate) -> str:
+    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
 _HEAD = """# Probe families compared
