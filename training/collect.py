@@ -3,15 +3,14 @@
 The cache is keyed by the model's fingerprint, the data's digest and the sites. It
 consists of shards, each the readings of a few neighbouring examples in the model's
 own precision, `[sites, tokens, d_model]`, memory-mapped when they are used. A shard
-is written under another name and renamed when it is whole: after a kill the next run
-takes what is there and reads the rest.
+is there whole or not at all: after a kill the next run takes what is there and reads
+the rest. One process reads them, or a crew of several.
 """
 
 from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,33 +18,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from rich.console import Console
-from torch import Tensor
 
 from probing.errors import UnknownSite
 from probing.model import LoadedModel
 from probing.prompt import Rendered
-from probing.reader import Reader, read_exchanges
+from probing.reader import Reader
 from probing.spec import Site, Span, digest_of
 from training.datasets.schema import Dataset
-from training.errors import CacheTooLarge, NonFiniteReading
-from training.progress import Advance, progress
+from training.errors import CacheTooLarge
+from training.progress import progress
+from training.scale.crew import Crew
+from training.scale.reading import Reading
+from training.shards import Shard, ShardOrder, as_float32, open_shard, remove_leftovers
 from training.texts import render
 
 DEFAULT_CACHE = Path("var/cache/readings")
 SHARD_EXAMPLES = 256
-_STORED: dict[torch.dtype, np.dtype[np.generic]] = {
-    torch.float32: np.dtype(np.float32),
-    torch.float16: np.dtype(np.float16),
-    torch.bfloat16: np.dtype(np.uint16),  # numpy has no bfloat16: the bits, as they are
-}
 _SLACK = 1.05
 """Room left on the disk beyond the estimate."""
-
-Shard = NDArray[np.generic]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +71,7 @@ class Collected:
         row, n = self.sites.index(site), len(self.lengths)
         for number, shard in enumerate(self.shards):
             first = number * SHARD_EXAMPLES
-            yield range(first, min(first + SHARD_EXAMPLES, n)), _as_float32(shard[row])
+            yield range(first, min(first + SHARD_EXAMPLES, n)), as_float32(shard[row])
 
     def tokens(
         self, example: int, sites: Sequence[Site], span: Span
@@ -90,7 +83,7 @@ class Collected:
         counted = span.slice(rendered.response_start, len(rendered.token_ids))
         rows = [self.sites.index(site) for site in sites]
         block = self.shards[shard][rows, begin + counted.start : begin + counted.stop]
-        return _as_float32(block).transpose(1, 0, 2)
+        return as_float32(block).transpose(1, 0, 2)
 
 
 def collect(
@@ -101,6 +94,7 @@ def collect(
     cache: Path,
     console: Console,
     whole: bool = False,
+    crew: Crew | None = None,
 ) -> Collected:
     """Read a data set at some sites, or take from the cache what was read before.
 
@@ -108,46 +102,56 @@ def collect(
         sites: where to read; sorted in the result.
         cache: directory of all caches.
         whole: keep the prompt's readings too; otherwise the answer's alone.
+        crew: who reads, each with a model of its own; this process, with `loaded`, if None.
 
     Raises:
         UnknownSite: the model does not have one of the sites.
         CacheTooLarge: the estimated size exceeds what the disk has free, or it filled up.
         NonFiniteReading: a reading is NaN or infinite; names the example.
         TextTooLong, NothingToRead, TemplateError: an example cannot be read.
+        ModelInMemory, WorkerDied, RayMissing: the crew cannot work.
     """
     sites = tuple(sorted(set(sites)))
-    reader, rendered = Reader(loaded, sites), render(loaded, dataset)
+    for site in sites:
+        loaded.sites.require(site)
+    rendered = render(loaded, dataset)
     job = _Job(
         loaded=loaded,
         dataset=dataset,
         rendered=rendered,
         sites=sites,
         starts=np.array([0 if whole else r.response_start for r in rendered]),
-        lengths=np.array([len(r.token_ids) - (0 if whole else r.response_start) for r in rendered]),
     )
-    folder = cache / job.key
-    shards = [folder / f"shard-{i:05d}.npy" for i in range(len(job.parts))]
-    missing = [i for i, path in enumerate(shards) if not job.fits(path, i)]
-    with _explained(folder, job.bytes_of(missing)):
-        _require_room(folder, job.bytes_of(missing))
-        job.describe(folder)
+    orders = job.orders(cache / job.key)
+    missing = [order for order in orders if not order.is_there()]
+    needed = sum(order.bytes for order in missing)
+    with _explained(cache / job.key, needed):
+        _require_room(cache / job.key, needed)
+        job.describe(cache / job.key)
         if missing:
-            console.print(job.announcement(missing, cache), highlight=False)
-            tokens = sum(len(rendered[i].token_ids) for m in missing for i in job.parts[m])
-            with (
-                reader,
-                progress(console, f"reading {dataset.name}", tokens, "tok") as advance,
-            ):
-                for part in missing:
-                    _write(shards[part], job.read(reader, part, advance))
+            console.print(_announcement(missing, needed, cache), highlight=False)
+            tokens = sum(order.tokens for order in missing)
+            with progress(console, f"reading {dataset.name}", tokens, "tok") as advance:
+                for done in _read(loaded, missing, crew):
+                    advance(done)
     return Collected(
         dataset=dataset,
         rendered=rendered,
-        sites=job.sites,
+        sites=sites,
         starts=job.starts,
-        lengths=job.lengths,
-        shards=tuple(np.load(path, mmap_mode="r", allow_pickle=False) for path in shards),
+        lengths=np.array([len(r.token_ids) for r in rendered]) - job.starts,
+        shards=tuple(open_shard(order.path) for order in orders),
     )
+
+
+def _read(loaded: LoadedModel, orders: Sequence[ShardOrder], crew: Crew | None) -> Iterator[int]:
+    """Have shards read and written; yields how many tokens are done each time."""
+    if crew is not None:
+        yield from crew.work(Reading.of(loaded), orders)
+        return
+    with Reader(loaded, orders[0].sites) as reader:
+        for order in orders:
+            yield from order.write(reader)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,18 +163,6 @@ class _Job:
     rendered: list[Rendered]
     sites: tuple[Site, ...]
     starts: NDArray[np.int64]
-    lengths: NDArray[np.int64]
-
-    @property
-    def parts(self) -> list[range]:
-        """The examples of each shard."""
-        n = len(self.rendered)
-        return [range(i, min(i + SHARD_EXAMPLES, n)) for i in range(0, n, SHARD_EXAMPLES)]
-
-    @property
-    def stored(self) -> np.dtype[np.generic]:
-        """Type of the stored numbers."""
-        return _STORED[self.loaded.model.dtype]
 
     @property
     def identity(self) -> dict[str, object]:
@@ -189,74 +181,36 @@ class _Job:
         return digest_of(self.identity)[:16]
 
     def describe(self, folder: Path) -> None:
-        """Write down what the folder holds, for people."""
+        """Make the folder, clear it of what was never finished, and say what it holds."""
         folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
         (folder / "key.json").write_text(json.dumps(self.identity, indent=1) + "\n")
 
-    def shape(self, part: int) -> tuple[int, int, int]:
-        """Of one shard."""
-        tokens = int(self.lengths[self.parts[part]].sum())
-        return len(self.sites), tokens, self.loaded.d_model
-
-    def bytes_of(self, parts: Sequence[int]) -> int:
-        """Size of some shards on the disk."""
-        return sum(int(np.prod(self.shape(part))) * self.stored.itemsize + 128 for part in parts)
-
-    def announcement(self, parts: Sequence[int], cache: Path) -> str:
-        """What is about to be read and how much room it takes, in one line."""
-        answers = sum(len(self.parts[part]) for part in parts)
-        sites = f"{len(self.sites)} site{'' if len(self.sites) == 1 else 's'}"
-        size = f"{self.bytes_of(parts) / 1e6:,.1f} MB"
-        return f"reading {answers:,} answers at {sites}, {size} in {cache}"
-
-    def fits(self, path: Path, part: int) -> bool:
-        """Whether a shard is there, whole and of the expected form."""
-        try:
-            shard = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError):
-            return False
-        return bool(shard.shape == self.shape(part) and shard.dtype == self.stored)
-
-    def read(self, reader: Reader, part: int, advance: Advance) -> Shard:
-        """One shard's readings."""
-        examples = self.parts[part]
-        shard = np.empty(self.shape(part), dtype=self.stored)
-        begins = np.concatenate([[0], np.cumsum(self.lengths[examples])])
-        for i, readings in read_exchanges(reader, [self.rendered[e] for e in examples]):
-            example = examples[i]
-            own = slice(int(begins[i]), int(begins[i + 1]))
-            for row, site in enumerate(self.sites):
-                kept = readings[site][int(self.starts[example]) :]
-                if not bool(kept.isfinite().all()):
-                    entry = self.dataset.examples[example]
-                    raise NonFiniteReading(entry.where or entry.id, str(site))
-                shard[row, own] = _bits(kept)
-            advance(len(self.rendered[example].token_ids))
-        return shard
+    def orders(self, folder: Path) -> list[ShardOrder]:
+        """All shards, each of a few neighbouring examples."""
+        return [
+            ShardOrder(
+                path=folder.absolute() / f"shard-{number:05d}.npy",
+                sites=self.sites,
+                rendered=tuple(self.rendered[first : first + SHARD_EXAMPLES]),
+                starts=tuple(self.starts[first : first + SHARD_EXAMPLES].tolist()),
+                wheres=tuple(
+                    example.where or example.id
+                    for example in self.dataset.examples[first : first + SHARD_EXAMPLES]
+                ),
+                d_model=self.loaded.d_model,
+                dtype=self.loaded.spec.dtype,
+            )
+            for number, first in enumerate(range(0, len(self.rendered), SHARD_EXAMPLES))
+        ]
 
 
-def _bits(tensor: Tensor) -> Shard:
-    tensor = tensor.cpu().contiguous()
-    bits = tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor
-    array: Shard = bits.numpy()
-    return array
-
-
-def _as_float32(stored: Shard) -> NDArray[np.float32]:
-    if stored.dtype == np.uint16:  # bfloat16 is the upper half of a float32
-        widened: NDArray[np.uint32] = stored.astype(np.uint32) << np.uint32(16)
-        return widened.view(np.float32)
-    return np.array(stored, dtype=np.float32)
-
-
-def _write(path: Path, shard: Shard) -> None:
-    incoming = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with incoming.open("wb") as file:
-            np.save(file, shard, allow_pickle=False)
-        incoming.replace(path)
-    finally:
-        incoming.unlink(missing_ok=True)
+def _announcement(orders: Sequence[ShardOrder], needed: int, cache: Path) -> str:
+    """What is about to be read and how much room it takes, in one line."""
+    answers = sum(len(order.rendered) for order in orders)
+    count = len(orders[0].sites)
+    sites = f"{count} site{'' if count == 1 else 's'}"
+    return f"reading {answers:,} answers at {sites}, {needed / 1e6:,.1f} MB in {cache}"
 
 
 def _require_room(folder: Path, needed: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -15,6 +15,7 @@ import torch
 from rich.console import Console
 
 import training.collect as module
+import training.shards as shards
 from probing.errors import UnknownSite
 from probing.model import LoadedModel, load_model
 from probing.prompt import render_exchange
@@ -25,6 +26,7 @@ from tests.training.examples import dataset
 from training.collect import Collected, collect
 from training.datasets.schema import Dataset
 from training.errors import CacheTooLarge, NonFiniteReading, NothingToRead, TextTooLong
+from training.shards import ShardOrder
 
 SITES = [Site(2, "hook_resid_post"), Site(0, "hook_attn_out")]
 DATA = dataset(5)
@@ -115,22 +117,23 @@ def test_after_a_kill_only_the_rest_is_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     written: list[str] = []
-    write = module._write
+    write = ShardOrder.write
 
-    def killed(path: Path, shard: np.ndarray) -> None:
+    def killed(order: ShardOrder, reader: Reader) -> Iterator[int]:
         if len(written) == 2:
             raise KeyboardInterrupt
-        written.append(path.name)
-        write(path, shard)
+        written.append(order.path.name)
+        yield from write(order, reader)
 
-    monkeypatch.setattr(module, "_write", killed)
+    monkeypatch.setattr(ShardOrder, "write", killed)
     with pytest.raises(KeyboardInterrupt):
         read(tiny("gpt2"), tmp_path)
-    monkeypatch.setattr(module, "_write", lambda p, s: (written.append(p.name), write(p, s)))
+    written.append("killed")
 
     found = read(tiny("gpt2"), tmp_path)
 
-    assert written == [f"shard-{n:05d}.npy" for n in range(4)], "each shard once"
+    names = [f"shard-{n:05d}.npy" for n in range(4)]
+    assert written == [*names[:2], "killed", *names[2:]], "each shard once"
     fresh = read(tiny("gpt2"), tmp_path / "fresh")
     np.testing.assert_array_equal(at(found, SITES[1]), at(fresh, SITES[1]))
 
@@ -192,7 +195,7 @@ def test_a_disk_that_fills_up_leaves_no_half_shard(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "save", full)
+    monkeypatch.setattr(shards, "_write_header", full)
     with pytest.raises(CacheTooLarge):
         read(tiny("gpt2"), tmp_path)
 
