@@ -1,8 +1,9 @@
 """What is measured in a full run and in a quick one.
 
 Expected lengths hold for two quiet cores. A full run stays below twenty minutes on
-machines of half that speed. A quick one shows that everything runs; its intervals
-are too wide to judge by.
+machines of half that speed. A quick one shows that the engine's families run; its
+intervals are too wide to judge by, and training is not among them. What takes as long as
+all else together is measured only where it is named.
 """
 
 from __future__ import annotations
@@ -11,16 +12,41 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
-from bench import context, first_token, latency, memory, scoring, subjects, throughput
+from bench import (
+    collecting,
+    context,
+    first_token,
+    fitting,
+    latency,
+    memory,
+    scoring,
+    subjects,
+    throughput,
+)
 from bench.contest import Contest
 from bench.subjects import Subject
 
 GPT2 = "GPT-2 small"
-FAMILIES = ("scoring", "latency", "throughput", "first_token", "memory", "context")
+FAMILIES = (
+    "scoring",
+    "latency",
+    "throughput",
+    "first_token",
+    "memory",
+    "context",
+    "collecting",
+    "fitting",
+)
+LONG = ("collecting_memory",)
+"""Measured only where they are named."""
 SMALL_TARGETS = {8: 0.03, 100: 0.03, 1000: 0.10}
 LARGE_TARGETS = {100: 0.005, 1000: 0.03}
 BATCHES = (1, 8, 32)
 LENGTHS = (128, 256, 512, 1024)
+UNEQUAL, EQUAL = (16, 128), (128, 128)
+"""Fewest and most tokens of the texts that are read."""
+FASTER, LEANER = 1.5, 0.25
+"""Targets of reading a data set: tokens a second, and the peak of memory."""
 
 Model = Callable[[], Subject]
 Programme = dict[str, list[Contest]]
@@ -32,11 +58,12 @@ def programme(small: str | Path, *, quick: bool, families: Sequence[str]) -> lis
     Args:
         small: the bundled model's name, or the directory of one to measure in its place.
         quick: one or two rounds of little instead of eight.
-        families: names out of `FAMILIES`.
+        families: names out of `FAMILIES` and `LONG`.
     """
     one, other = cache(lambda: subjects.magpie(small)), cache(subjects.gpt2_small)
     made = (_quick if quick else _full)(one, subjects.title(small), other)
-    return [contest for family in FAMILIES if family in families for contest in made[family]]
+    named = [family for family in (*FAMILIES, *LONG) if family in families]
+    return [contest for family in named for contest in made.get(family, [])]
 
 
 def _full(small: Model, name: str, large: Model) -> Programme:
@@ -62,6 +89,12 @@ def _full(small: Model, name: str, large: Model) -> Programme:
         ],
         "memory": [memory.contest(small, name, seconds=6)],
         "context": [_context(large, GPT2, steps=16, rounds=8, seconds=50)],
+        "collecting": [
+            _collecting(large, GPT2, UNEQUAL, texts=16, rounds=8, seconds=85),
+            _collecting(large, GPT2, EQUAL, texts=4, rounds=8, seconds=25),
+        ],
+        "fitting": [_fitting(layers=12, readings=10_000, width=768, rounds=8, seconds=95)],
+        "collecting_memory": [_collecting_memory(texts=1000, tokens=128, seconds=660)],
     }
 
 
@@ -124,3 +157,37 @@ def _first_token(
 def _context(model: Model, name: str, *, steps: int, rounds: int, seconds: float) -> Contest:
     plan = context.Plan(lengths=LENGTHS, steps=steps, rounds=rounds, seconds=seconds)
     return context.contest(model, name, plan)
+
+
+def _collecting(
+    model: Model, name: str, tokens: tuple[int, int], *, texts: int, rounds: int, seconds: float
+) -> Contest:
+    unequal = tokens == UNEQUAL
+    plan = collecting.Plan(
+        texts=texts,
+        tokens=tokens,
+        others=("hidden states", "bridge" if unequal else "base model"),
+        target=FASTER if unequal else None,
+        rounds=rounds,
+        seconds=seconds,
+    )
+    return collecting.contest(model, name, plan)
+
+
+def _collecting_memory(*, texts: int, tokens: int, seconds: float) -> Contest:
+    plan = collecting.Plan(
+        texts=texts,
+        tokens=(tokens, tokens),
+        others=("hidden states", "bridge"),
+        target=LEANER,
+        rounds=1,
+        seconds=seconds,
+    )
+    return collecting.memory_contest(plan)
+
+
+def _fitting(*, layers: int, readings: int, width: int, rounds: int, seconds: float) -> Contest:
+    plan = fitting.Plan(
+        layers=layers, readings=readings, width=width, rounds=rounds, seconds=seconds
+    )
+    return fitting.contest(plan)
