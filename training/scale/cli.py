@@ -88,7 +88,7 @@ def collect(
     """Read a data set at chosen sites into the cache, and go on where a killed run stopped.
 
     `sweep` and `train` with the same model, data, sites and cache then find their
-    readings there. Memory holds one forward pass, whatever the size of the set.
+    readings there. Memory holds the set's tokens and one forward pass's readings.
 
     Try it:
 
@@ -104,9 +104,8 @@ def collect(
             loaded, part, named, cache=cache, console=console, whole=prompts, crew=crew
         )
         tokens = int(found.lengths.sum())
-        console.print(
-            f"{part.name}: {len(part):,} answers, {tokens:,} tokens at {len(named)} sites"
-        )
+        told = f"{part.name}: {len(part):,} answers, {tokens:,} tokens, sites: {len(named)}"
+        console.print(told, highlight=False)
 
 
 def rescore(
@@ -156,7 +155,7 @@ def rescore(
     facts = {"probe": str(scorer.ref), "fingerprint": loaded.spec.fingerprint}
     figures = facts | {"archive": archive.name} | tally.as_json()
     summary.write_text(json.dumps(figures, indent=1, allow_nan=False) + "\n")
-    console.print(_told(tally), highlight=False)
+    console.print(_told(tally), highlight=False, markup=False)
     console.print(f"scores in {out}, summary in {summary}", highlight=False)
 
 

@@ -35,7 +35,7 @@ class OverRay:
         if not items:
             return
         if not ray.is_initialized():
-            ray.init(include_dashboard=False, log_to_driver=False)
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level="warning")
         data = ray.data.from_items(
             [{"item": item} for item in items], override_num_blocks=len(items)
         ).map_batches(
