@@ -13,7 +13,7 @@ from rich.console import Console
 from transformers.utils import logging
 
 from bench import contest, rows, table
-from bench.programme import FAMILIES, programme
+from bench.programme import FAMILIES, LONG, programme
 from probing.errors import ProbingError
 from probing.model import BUNDLED
 
@@ -31,9 +31,10 @@ def main(
     """Measure the engine beside what one would use instead of it."""
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     families = tuple(family or FAMILIES)
-    unknown = set(families) - set(FAMILIES)
+    unknown = set(families) - {*FAMILIES, *LONG}
     if unknown:
-        console.print(f"[red]no family {', '.join(unknown)}; there are {', '.join(FAMILIES)}[/red]")
+        known = ", ".join((*FAMILIES, *LONG))
+        console.print(f"[red]no family {', '.join(unknown)}; there are {known}[/red]")
         raise typer.Exit(2)
     logging.set_verbosity_error()
     logging.disable_progress_bar()

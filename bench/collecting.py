@@ -31,7 +31,7 @@ from torch.nn.utils.rnn import pad_sequence
 from bench.contest import Contest, Sides
 from bench.rows import AGAIN, Better, Figures, Row, Samples, column, paired
 from bench.subjects import SEED, Subject, gpt2_small
-from bench.throughput import _bridge as bridge
+from bench.throughput import bridge_of
 from probing.spec import Hook, Site
 from training.collect import collect
 from training.datasets.schema import Dataset, Example
@@ -163,7 +163,7 @@ def _hidden_states(model: Subject, data: Dataset, stack: ExitStack, *, head: boo
 
 def _bridge_cache(model: Subject, data: Dataset, stack: ExitStack) -> Side:
     read = partial(
-        bridge(model, stack).run_with_cache, names_filter=lambda name: name.endswith(HOOK)
+        bridge_of(model, stack).run_with_cache, names_filter=lambda name: name.endswith(HOOK)
     )
 
     @torch.inference_mode()

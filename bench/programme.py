@@ -93,7 +93,7 @@ def _full(small: Model, name: str, large: Model) -> Programme:
             _collecting(large, GPT2, UNEQUAL, texts=16, rounds=8, seconds=85),
             _collecting(large, GPT2, EQUAL, texts=4, rounds=8, seconds=25),
         ],
-        "fitting": [_fitting(layers=12, readings=10_000, width=768, rounds=8, seconds=95)],
+        "fitting": [_fitting(layers=12, readings=10_000, width=768, rounds=8, seconds=270)],
         "collecting_memory": [_collecting_memory(texts=1000, tokens=128, seconds=660)],
     }
 

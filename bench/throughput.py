@@ -65,7 +65,7 @@ def _prepare(subject: Callable[[], Subject], plan: Plan, stack: ExitStack) -> Si
     lengths = [_PROMPT_TOKENS_MAX - i * 7 % span for i in range(plan.streams)]
     prompts = model.prompts(lengths)
     driver, second = drive(stack, watched(model, PROBES)), drive(stack, watched(model, PROBES))
-    plain, bridged = model.twin().model, _bridge(model, stack)
+    plain, bridged = model.twin().model, bridge_of(model, stack)
     return {
         "engine": partial(_engine, driver, prompts, plan.tokens),
         "generate": partial(generate, plain, prompts, plan.tokens),
@@ -110,7 +110,7 @@ def _bridge_generate(bridge: Any, prompts: Prompts, tokens: int) -> Figures:
     return _rate("TransformerBridge generate", output, ids, tokens, perf_counter() - began)
 
 
-def _bridge(model: Subject, stack: ExitStack) -> Any:
+def bridge_of(model: Subject, stack: ExitStack) -> Any:
     twin = model.twin()
     # It loads the tokenizer once more, from where that says it came from.
     folder = stack.enter_context(TemporaryDirectory())
