@@ -1,9 +1,10 @@
 """All probes of a set as a few matrices.
 
-One product of [tokens, sites * d_model] and [sites * d_model, channels] for the probes
+One product of [tokens, sites * d_model] with [channels, sites * d_model] for the probes
 that read the same sites, and two for each with a readout, on the device; the copy to the
 host is the caller's, where it synchronises anyway. A step of a small model is short and
-its caches are cold, so every call that is saved here shows.
+its caches are cold, so every call that is saved here shows: a small set is one product
+over all its sites, with zeros where a probe does not look.
 """
 
 from __future__ import annotations
@@ -16,10 +17,14 @@ import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import linear
 
 from probing.errors import SiteDidNotFire
 from probing.probe import Probe, ProbeSet
 from probing.spec import Site
+
+JOINT_BYTES_MAX = 1 << 19
+"""Largest matrix over all sites; beyond it the zeros cost more than the calls they save."""
 
 Readings = Mapping[Site, Float[Tensor, "*tokens d_model"]]
 
@@ -29,19 +34,15 @@ class _Product:
     """The linear probes that read the same sites, or one with a readout."""
 
     sites: tuple[Site, ...]
-    matrix: Float[Tensor, "sites_by_d_model rows"]
+    matrix: Float[Tensor, "rows sites_by_d_model"]
     bias: Float[Tensor, " rows"]
-    readout: tuple[Float[Tensor, "rows own"], Float[Tensor, " own"]] | None
+    readout: tuple[Float[Tensor, "own rows"], Float[Tensor, " own"]] | None
 
-    def of(self, readings: Readings) -> Float[Tensor, "flat own"]:
+    def of(self, readings: Readings) -> Float[Tensor, "*tokens own"]:
         parts = [readings[site] for site in self.sites]
         reading = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
-        flat = reading.reshape(-1, reading.shape[-1]).float()
-        rows = torch.addmm(self.bias, flat, self.matrix)
-        if self.readout is None:
-            return rows
-        weights, bias = self.readout
-        return torch.addmm(bias, rows.relu_(), weights)
+        rows = linear(reading.float(), self.matrix, self.bias)
+        return rows if self.readout is None else linear(rows.relu_(), *self.readout)
 
 
 class ProbeBank:
@@ -50,10 +51,7 @@ class ProbeBank:
     def __init__(self, probe_set: ProbeSet, device: torch.device | str = "cpu") -> None:
         self.channels = probe_set.channels
         self._sites = probe_set.sites
-        members: dict[tuple[tuple[Site, ...], int | None], list[int]] = {}
-        for index, probe in enumerate(probe_set.probes):
-            alone = index if probe.readout else None
-            members.setdefault((probe.sites, alone), []).append(index)
+        members = _members(probe_set)
         slices = probe_set.channel_slices()
         columns = [
             c
@@ -73,30 +71,47 @@ class ProbeBank:
         Raises:
             SiteDidNotFire: a site that some probe reads is not among the readings.
         """
-        for site in self._sites:
-            if site not in readings:
-                raise SiteDidNotFire(str(site), 0)
-        products = [product.of(readings) for product in self._products]
-        scores = products[0] if len(products) == 1 else torch.cat(products, dim=1)
-        if self._places is not None:
-            scores = scores.index_select(1, self._places)
-        return scores.view(*readings[self._sites[0]].shape[:-1], self.channels)
+        try:
+            products = [product.of(readings) for product in self._products]
+        except KeyError as missing:
+            raise SiteDidNotFire(str(missing.args[0]), 0) from None
+        scores = products[0] if len(products) == 1 else torch.cat(products, dim=-1)
+        return scores if self._places is None else scores.index_select(-1, self._places)
+
+
+def _members(probe_set: ProbeSet) -> dict[tuple[tuple[Site, ...], int | None], list[int]]:
+    """Indices of the probes of each product, by its sites and by the one that has a readout."""
+    plain = ProbeSet(tuple(probe for probe in probe_set.probes if not probe.readout))
+    joint = plain.sites
+    together = sum(_over(joint, probe).nbytes for probe in plain.probes) <= JOINT_BYTES_MAX
+    members: dict[tuple[tuple[Site, ...], int | None], list[int]] = {}
+    for index, probe in enumerate(probe_set.probes):
+        alone = index if probe.readout else None
+        sites = joint if together and not probe.readout else probe.sites
+        members.setdefault((sites, alone), []).append(index)
+    return members
 
 
 def _product(
     sites: tuple[Site, ...], probes: Sequence[Probe], device: torch.device | str
 ) -> _Product:
-    matrix = np.concatenate(
-        [np.concatenate([probe.weights[site] for site in sites], axis=1) for probe in probes]
-    )
+    matrix = np.concatenate([_over(sites, probe) for probe in probes])
     bias = np.concatenate([probe.bias for probe in probes])
     layer = probes[0].readout
     return _Product(
         sites=sites,
-        matrix=_placed(matrix.T, device),
+        matrix=_placed(matrix, device),
         bias=_placed(bias, device),
-        readout=(_placed(layer.weights.T, device), _placed(layer.bias, device)) if layer else None,
+        readout=(_placed(layer.weights, device), _placed(layer.bias, device)) if layer else None,
     )
+
+
+def _over(
+    sites: Sequence[Site], probe: Probe
+) -> Float[NDArray[np.float32], "rows sites_by_d_model"]:
+    """A probe's weights over some sites, its own among them; zeros at the others."""
+    nothing = np.zeros_like(next(iter(probe.weights.values())))
+    return np.concatenate([probe.weights.get(site, nothing) for site in sites], axis=1)
 
 
 def _placed(array: NDArray[np.float32], device: torch.device | str) -> Tensor:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from probing import policy
 from probing.aggregators import Aggregator, AggregatorSpec, build, running
+from probing.compiled import compiled
 from probing.errors import NonFiniteScore, ScoreShapeMismatch
 from probing.policy import Action, Decision
 from probing.probe import Probe, ProbeSet
@@ -57,12 +58,13 @@ class Monitor:
 
     def __init__(self, probe_set: ProbeSet, *, streams_max: int) -> None:
         self.probe_set = probe_set
+        self._channels = probe_set.channels
         probes = probe_set.probes
         self._thresholds = np.array([p.threshold for p in probes], dtype=np.float32)
-        self._tokens_min = np.array([p.tokens_min for p in probes], dtype=np.intp)
-        self._deciding = _as_slice([i for i, p in enumerate(probes) if p.role == "champion"])
+        self._tokens_min = np.array([p.tokens_min for p in probes], dtype=np.int32)
+        self._deciding = np.array([i for i, p in enumerate(probes) if p.role == "champion"], int)
         self._groups = _group(probe_set, streams_max)
-        self._read = np.zeros((streams_max, 1), dtype=np.intp)
+        self._read = np.zeros(streams_max, dtype=np.int32)
         self._peaks = np.empty((streams_max, len(probes)), dtype=np.float32)
         self._actions: list[Action] = []
         """One per stream that is held."""
@@ -96,18 +98,23 @@ class Monitor:
         """
         self._require_sound(channels)
         scores, statistics = self._fold(channels)
-        streams = len(channels)
-        read, peaks = self._read[:streams], self._peaks[:streams]
-        read += 1
-        np.maximum(peaks, statistics, out=peaks, where=read >= self._tokens_min)
-        tripped = policy.tripped(peaks, self._thresholds)
+        peaks, tripped, crossed = policy.follow(
+            statistics, self._read, self._peaks, self._tokens_min, self._thresholds, self._deciding
+        )
         return Judgement(
             scores=scores,
             statistics=statistics,
-            peaks=peaks.copy(),
+            peaks=peaks,
             tripped=tripped,
-            decisions=policy.decide(tripped[:, self._deciding], self._actions),
+            decisions=policy.decide(crossed.tolist(), self._actions),
         )
+
+    def warm_up(self) -> None:
+        """Compile what a step runs, before the first of them; needs a free row."""
+        self.open(Action.OBSERVE)
+        row = len(self._actions)
+        self.push(np.zeros((row, self._channels), np.float32))
+        self.close(row - 1)
 
     def _fold(
         self, channels: NDArray[np.float32]
@@ -125,11 +132,11 @@ class Monitor:
         return scores, statistics
 
     def _require_sound(self, channels: NDArray[np.float32]) -> None:
-        expected = (len(self._actions), self.probe_set.channels)
+        expected = (len(self._actions), self._channels)
         if channels.shape != expected:
             raise ScoreShapeMismatch(expected, channels.shape)
-        finite = np.isfinite(channels)
-        if not finite.all():
+        if not _all_finite(channels):
+            finite = np.isfinite(channels)
             bad = [
                 probe.name
                 for probe, columns in zip(
@@ -138,6 +145,15 @@ class Monitor:
                 if not finite[:, columns].all()
             ]
             raise NonFiniteScore(np.flatnonzero(~finite.all(axis=1)).tolist(), bad)
+
+
+@compiled
+def _all_finite(channels: NDArray[np.float32]) -> bool:
+    unsound = 0
+    for row in range(channels.shape[0]):
+        for column in range(channels.shape[1]):
+            unsound += not np.isfinite(channels[row, column])
+    return unsound == 0
 
 
 def replay(probe: Probe, scores: Float[NDArray[np.float32], "tokens channels"]) -> Replay:

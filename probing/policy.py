@@ -1,4 +1,4 @@
-"""From statistics to a decision: one pure function, the same live and in reports."""
+"""From statistics to a decision, the same live and in reports."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from enum import IntEnum, StrEnum
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
+
+from probing.compiled import compiled
 
 
 class Action(StrEnum):
@@ -47,30 +49,52 @@ _WHEN_TRIPPED = {
 }
 
 
-def tripped(
-    peaks: Float[NDArray[np.float32], "streams probes"],
+@compiled
+def follow(
+    statistics: Float[NDArray[np.float32], "streams probes"],
+    read: Int[NDArray[np.int32], " rows"],
+    peaks: Float[NDArray[np.float32], "rows probes"],
+    tokens_min: Int[NDArray[np.int32], " probes"],
     thresholds: Float[NDArray[np.float32], " probes"],
-) -> Bool[NDArray[np.bool_], "streams probes"]:
-    """Which probes have stood at or above their threshold.
+    deciding: Int[NDArray[np.intp], " deciding"],
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Count a token for each stream, raise its peaks, and see which probes have tripped.
 
     Args:
-        peaks: highest statistic since enough tokens were read, -inf before.
-        thresholds: all finite.
+        statistics: finite, for the streams in the first rows.
+        read: tokens read so far, by row; counted on.
+        peaks: highest statistics since `tokens_min` tokens were read, -inf before; raised.
+        deciding: indices of the champions.
+
+    Returns:
+        Peaks now, [streams, probes]; which have stood at or above their threshold, likewise;
+        and in which streams one of those that decide has.
     """
-    return peaks >= thresholds
+    streams, probes = statistics.shape
+    risen = np.empty((streams, probes), np.float32)
+    tripped = np.empty((streams, probes), np.bool_)
+    crossed = np.zeros(streams, np.bool_)
+    for row in range(streams):
+        read[row] += 1
+        for probe in range(probes):
+            enough = read[row] >= tokens_min[probe]
+            higher = enough and statistics[row, probe] > peaks[row, probe]
+            peaks[row, probe] = statistics[row, probe] if higher else peaks[row, probe]
+            risen[row, probe] = peaks[row, probe]
+            tripped[row, probe] = peaks[row, probe] >= thresholds[probe]
+        for probe in deciding:
+            crossed[row] |= tripped[row, probe]
+    return risen, tripped, crossed
 
 
-def decide(
-    crossed: Bool[NDArray[np.bool_], "streams deciding"], actions: Sequence[Action]
-) -> list[Decision]:
-    """One decision per stream from its deciding probes and its action.
+def decide(crossed: Sequence[bool], actions: Sequence[Action]) -> list[Decision]:
+    """One decision per stream from what its deciding probes say and its action.
 
     Args:
-        crossed: whether each champion has tripped so far, shape [streams, deciding].
+        crossed: whether any champion has tripped so far, by stream.
         actions: what is wanted of each stream, as many as streams.
     """
-    hit: list[bool] = np.asarray(crossed.any(axis=1)).tolist()
     return [
-        _WHEN_TRIPPED[action] if h else Decision.PASS
-        for action, h in zip(actions, hit, strict=True)
+        _WHEN_TRIPPED[action] if hit else Decision.PASS
+        for action, hit in zip(actions, crossed, strict=True)
     ]

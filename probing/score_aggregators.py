@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from probing.compiled import compiled
+
 Scores = Float[NDArray[np.float32], "streams channels"]
 Statistics = Float[NDArray[np.float32], "streams probes"]
 Sums = Float[NDArray[np.float64], "streams ..."]
@@ -22,14 +24,10 @@ class Mean:
 
     def __init__(self, value: float, *, streams_max: int, probes: int) -> None:
         self._total = np.zeros((streams_max, probes))
-        self._count = np.zeros((streams_max, 1))
+        self._count = np.zeros(streams_max)
 
     def push(self, scores: Scores) -> Statistics:
-        streams = len(scores)
-        total, count = self._total[:streams], self._count[:streams]
-        total += scores
-        count += 1
-        return (total / count).astype(np.float32)
+        return _mean(scores, self._total, self._count)
 
     def reset(self, row: int) -> None:
         self._total[row] = 0
@@ -38,6 +36,18 @@ class Mean:
     def move(self, source: int, target: int) -> None:
         self._total[target] = self._total[source]
         self._count[target] = self._count[source]
+
+
+@compiled
+def _mean(scores: Scores, total: Sums, count: Sums) -> Statistics:
+    """Compiled, because most probes are averaged and every step waits for it."""
+    statistics = np.empty(scores.shape, np.float32)
+    for row in range(scores.shape[0]):
+        count[row] += 1
+        for probe in range(scores.shape[1]):
+            total[row, probe] += scores[row, probe]
+            statistics[row, probe] = total[row, probe] / count[row]
+    return statistics
 
 
 class Max:

@@ -74,6 +74,7 @@ class Stepper:
 
     def warm_up(self) -> None:
         """Find out how steps are quickest on this model and machine, before the first of them."""
+        self._monitor.warm_up()
         self._threads.try_out(self._reader, self._scheduler.limits.rows_max)
 
     def beat(self) -> None:
@@ -187,10 +188,10 @@ class Stepper:
         """
         rows = len(self._scheduler.running)
         with self._threads.alone():
-            scores = self._bank.score(readings)
+            scores = self._bank.score(readings).cpu().numpy()
         if scores.shape != (rows, 1, self._bank.channels):
-            raise ScoreShapeMismatch((rows, 1, self._bank.channels), tuple(scores.shape))
-        channels = scores[:, 0].cpu().numpy()
+            raise ScoreShapeMismatch((rows, 1, self._bank.channels), scores.shape)
+        channels = scores[:, 0]
         try:
             return Verdicts(judged=self._monitor.push(channels), rows=range(rows), failures={})
         except NonFiniteScore as error:

@@ -46,15 +46,10 @@ class StepThreads:
         """Run a step of so many rows; torch's setting is back as it was afterwards."""
         return self.alone() if rows <= self.rows_alone else nullcontext()
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Run something on one thread; torch's setting is back as it was afterwards."""
         before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+        return nullcontext() if before == 1 else _one_thread(before)
 
     def _seconds(self, reader: Reader, rows: int, threads: int) -> float:
         """Of the quickest of a few steps: what else runs on the machine only adds to it."""
@@ -68,6 +63,15 @@ class StepThreads:
             return min(_timed(batch, reader, rows) for _ in range(_STEPS))
         finally:
             torch.set_num_threads(self._all)
+
+
+@contextmanager
+def _one_thread(before: int) -> Iterator[None]:
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _timed(batch: DecodeBatch, reader: Reader, rows: int) -> float:

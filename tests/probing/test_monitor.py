@@ -87,6 +87,13 @@ def test_a_challenger_records_and_never_decides() -> None:
     assert judgement.tripped.tolist() == [[True, False]]
 
 
+@pytest.mark.parametrize("scores", [[9.0, 0.0], [0.0, 9.0]])
+def test_any_of_the_champions_is_enough(scores: list[float]) -> None:
+    monitor = opened(probe("one"), probe("two"))
+
+    assert monitor.push(np.array([scores], np.float32)).decisions == [Decision.HALT]
+
+
 def test_a_row_that_is_opened_again_remembers_nothing() -> None:
     monitor = opened(probe(threshold=1.0))
     push_all(monitor, np.array([[50.0]]))
@@ -166,3 +173,14 @@ def test_probes_with_different_aggregators_keep_their_own_columns() -> None:
         alone = replay(one, steps[:, columns[one.name]])
         assert judgement.statistics[0, index] == alone.statistics[-1]
         assert judgement.peaks[0, index] == np.float32(alone.peak)
+
+
+def test_a_warmed_up_monitor_holds_nothing_and_knows_nothing_of_it() -> None:
+    monitor = Monitor(ProbeSet((probe(tokens_min=2),)), streams_max=1)
+
+    monitor.warm_up()
+    monitor.open(Action.HALT)
+
+    judgement = monitor.push(np.array([[9.0]], np.float32))
+    assert judgement.statistics[0, 0] == 9.0
+    assert judgement.peaks[0, 0] == -np.inf, "this is its first token"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from probing import bank
 from probing.bank import ProbeBank
 from probing.errors import GoldenMismatch, SiteDidNotFire, SitesDoNotAdd
 from probing.golden import Golden, check_golden, make_golden
@@ -113,7 +114,12 @@ def test_a_reader_can_be_entered_again(tiny: Tiny) -> None:
             assert reader.forward(Inputs(input_ids=IDS)).readings[SITE].shape == (2, 4, 64)
 
 
-def test_the_bank_scores_every_probe_as_it_would_alone(tiny: Tiny) -> None:
+@pytest.mark.parametrize("joint_bytes_max", [0, bank.JOINT_BYTES_MAX])
+def test_the_bank_scores_every_probe_as_it_would_alone(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, joint_bytes_max: int
+) -> None:
+    """Site by site in a large set, all sites at once in a small one."""
+    monkeypatch.setattr(bank, "JOINT_BYTES_MAX", joint_bytes_max)
     loaded = tiny("gpt2")
     other = Site(0, "hook_mlp_out")
     probes = (
@@ -141,10 +147,10 @@ def test_the_bank_scores_every_probe_as_it_would_alone(tiny: Tiny) -> None:
 
 
 def test_the_bank_refuses_readings_that_lack_a_site(tiny: Tiny) -> None:
-    bank = ProbeBank(ProbeSet((probe(),)))
+    scorer = ProbeBank(ProbeSet((probe(),)))
 
-    with pytest.raises(SiteDidNotFire):
-        bank.score({Site(0, "hook_resid_pre"): torch.zeros(1, 64)})
+    with pytest.raises(SiteDidNotFire, match=str(SITE)):
+        scorer.score({Site(0, "hook_resid_pre"): torch.zeros(1, 64)})
 
 
 def test_golden_scores_are_met_again_and_a_shifted_probe_is_refused(tiny: Tiny) -> None:
