@@ -24,7 +24,12 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 pytest_plugins = ("pytester",)
 
 ASSETS = os.environ.get("PROBEWATCH_TEST_ASSETS")
-EXCUSES = ("PROBEWATCH_TEST_ASSETS is not set", "root may write", "a small disk can")
+EXCUSES = (
+    "PROBEWATCH_TEST_ASSETS is not set",
+    "root may write",
+    "a small disk can",
+    "there is no CUDA device",
+)
 """What begins the reason of a skip that no installation would cure."""
 
 
