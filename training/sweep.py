@@ -10,7 +10,6 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -247,10 +246,13 @@ class _Unit:
         """Fit every fold and penalty, score everything in one pass, then every aggregator."""
         labels = self.collected.dataset.labels
         probes, converged = [], dict.fromkeys(self.strengths, True)
-        for (train, _), strength in product(self.folds, self.strengths):
-            fitted = self.method.fit(self.answers, train, strength=strength, seed=self.seed)
-            converged[strength] &= fitted.converged
-            probes.append(self._probe(fitted))
+        for train, _ in self.folds:
+            path = self.method.fit_path(
+                self.answers, train, strengths=self.strengths, seed=self.seed
+            )
+            for strength, fitted in zip(self.strengths, path, strict=True):
+                converged[strength] &= fitted.converged
+                probes.append(self._probe(fitted))
         scores = self._out_of_fold(answer_scores(self.collected, probes))
         lengths = answer_lengths(self.collected)
         trials = []

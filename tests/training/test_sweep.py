@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -17,7 +18,12 @@ from probing.aggregators import AggregatorSpec
 from probing.errors import InvalidSpecification
 from probing.spec import Span
 from tests.training.examples import SITES, collected, dataset
+from training import sweep
+from training.datasets.schema import Dataset
+from training.datasets.splits import Fold, grouped_folds
 from training.errors import EmptyClass, NothingToCompare
+from training.families import difference_of_means, stack
+from training.families.family import Fitted
 from training.families.pooled import PooledPlane
 from training.journal import Journal
 from training.sweep import Grid, Trial, best, cross_validate, soonest
@@ -92,6 +98,8 @@ def test_answers_that_are_too_short_leave_figures_that_json_can_hold() -> None:
     ("change", "says"),
     [
         ({"sites": ()}, "no site"),
+        ({"families": ()}, "no probe family was asked for"),
+        ({"families": (stack.FAMILY,)}, "no probe family goes with"),
         ({"aggregators": ()}, "no aggregator"),
         ({"inverse_strengths": ()}, "no value of C"),
         ({"tokens_min": ()}, "no number of tokens"),
@@ -172,27 +180,26 @@ def test_an_interrupted_comparison_goes_on_where_it_stopped(
     """An hour of fits must not be lost to one press of a key."""
     data, fits = collected(dataset(30)), []
     whole = cross_validate(data, GRID, folds=3, seed=0, by_family=False, console=QUIET)
-    real = PooledPlane.fit
+    real = PooledPlane.fit_path
 
     def interrupted(self: PooledPlane, *args: Any, **kwargs: Any) -> Any:
         fits.append(self)
-        if len(fits) == 10:
+        if len(fits) == 5:
             raise KeyboardInterrupt
         return real(self, *args, **kwargs)
 
-    monkeypatch.setattr(PooledPlane, "fit", interrupted)
+    monkeypatch.setattr(PooledPlane, "fit_path", interrupted)
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    cache = tmp_path / "of this model"
     with pytest.raises(KeyboardInterrupt):
-        cross_validate(data, GRID, folds=3, seed=0, by_family=False, console=QUIET, cache=tmp_path)
+        cross_validate(data, GRID, folds=3, seed=0, by_family=False, console=QUIET, cache=cache)
     before = len(fits)
 
-    again = cross_validate(
-        data, GRID, folds=3, seed=0, by_family=False, console=QUIET, cache=tmp_path
-    )
+    again = cross_validate(data, GRID, folds=3, seed=0, by_family=False, console=QUIET, cache=cache)
 
     assert again == whole
-    assert len(fits) - before == 18, "of the four parts, the one that was done is not fitted again"
-    assert not list(tmp_path.iterdir()), "nothing old is left to be taken for new"
+    assert len(fits) - before == 9, "of the four parts, the one that was done is not fitted again"
+    assert not list(cache.iterdir()), "nothing old is left to be taken for new"
 
 
 def test_a_line_that_was_cut_off_is_not_taken(tmp_path: Path) -> None:
@@ -203,3 +210,116 @@ def test_a_line_that_was_cut_off_is_not_taken(tmp_path: Path) -> None:
     path.write_text(path.read_text()[:-8])
 
     assert journal.read() == {"a": [{"x": 1}]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data": "other bytes"},
+        {"grid": {"sites": ((SITES[0],),)}},
+        {"grid": {"families": (difference_of_means.FAMILY,)}},
+        {"grid": {"inverse_strengths": (0.01, 2.0)}},
+        {"grid": {"aggregators": (AggregatorSpec.parse("mean"),)}},
+        {"grid": {"span": Span("tail", 2)}},
+        {"grid": {"tokens_min": (4,)}},
+        {"folds": 2},
+        {"seed": 1},
+        {"by_family": True},
+    ],
+    ids=str,
+)
+def test_what_another_comparison_left_is_not_taken(change: dict[str, Any], tmp_path: Path) -> None:
+    """The figures would be those of other data, other folds or other candidates."""
+    asked: dict[str, Any] = {"data": "toy", "grid": {}, "folds": 3, "seed": 0, "by_family": False}
+
+    def found(wanted: dict[str, Any], cache: Path | None) -> list[Trial]:
+        data = collected(replace(dataset(20, families=4), sha256=wanted["data"]))
+        own = {name: wanted[name] for name in ("folds", "seed", "by_family")}
+        grid = replace(GRID, **wanted["grid"])
+        return cross_validate(data, grid, **own, console=QUIET, cache=cache)
+
+    class Kept(Journal):
+        def done(self) -> None:
+            """As where the last unit was cut off."""
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep, "Journal", Kept)
+        found(asked, tmp_path)
+        (left,) = tmp_path.iterdir()
+        left.write_text(left.read_text().replace('"converged": true', '"converged": false'))
+        assert not any(trial.converged for trial in found(asked, tmp_path)), "it is taken"
+
+    assert all(trial.converged for trial in found(asked | change, tmp_path))
+
+
+def test_the_table_keeps_the_grids_order_whichever_part_is_done_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Among equals the first is taken, and that must not be left to chance."""
+    late, expected = threading.Event(), run()
+
+    def tried(unit: sweep._Unit) -> tuple[sweep._Unit, list[Trial]]:
+        if unit.answers.sites == (SITES[0],):
+            late.wait(timeout=20)
+        found = unit.try_all()
+        late.set()
+        return unit, found
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(sweep, "_tried", tried)
+
+    assert run() == expected
+
+
+def test_statistics_that_are_fitted_alike_share_their_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All penalties of a fold are one call, which is what makes a sweep quick."""
+    calls, real = [], PooledPlane.fit_path
+
+    def noted(self: PooledPlane, *args: Any, **kwargs: Any) -> list[Fitted]:
+        calls.append((kwargs["strengths"], kwargs["seed"]))
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(PooledPlane, "fit_path", noted)
+    data, alike = collected(dataset(20)), tuple(map(AggregatorSpec.parse, ("mean", "ema:0.3")))
+    grid = replace(GRID, aggregators=alike)
+    cross_validate(data, grid, folds=3, seed=7, console=QUIET, by_family=False)
+
+    assert calls == [(GRID.inverse_strengths, 7)] * len(SITES) * 3
+
+
+def test_one_fold_that_did_not_converge_is_enough_to_say_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls, real = [], PooledPlane.fit_path
+
+    def cut(self: PooledPlane, *args: Any, **kwargs: Any) -> list[Fitted]:
+        calls.append(self)
+        first, *rest = real(self, *args, **kwargs)
+        return [replace(first, converged=len(calls) != 1), *rest]
+
+    monkeypatch.setattr(PooledPlane, "fit_path", cut)
+    one = replace(GRID, sites=((SITES[1],),), aggregators=GRID.aggregators[:1])
+
+    assert [(t.inverse_strength, t.converged) for t in run(one)] == [(0.01, False), (1.0, True)]
+
+
+def test_a_penalty_that_changes_nothing_is_tried_once() -> None:
+    trials = run(replace(GRID, families=(difference_of_means.FAMILY,)))
+
+    assert {trial.inverse_strength for trial in trials} == {0.01}
+    assert len(trials) == 4
+
+
+@pytest.mark.parametrize("by_family", [False, True])
+def test_folds_are_dealt_as_was_asked(by_family: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def noted(data: Dataset, **how: Any) -> list[Fold]:
+        asked.append(how)
+        return grouped_folds(data, **how)
+
+    monkeypatch.setattr(sweep, "grouped_folds", noted)
+    data = collected(dataset(20, families=6))
+    cross_validate(data, GRID, folds=3, seed=7, console=QUIET, by_family=by_family)
+
+    assert asked == [{"folds": 3, "seed": 7, "by_family": by_family}]

@@ -7,16 +7,11 @@ by a softmax of the queries. Served with three numbers per head and stream.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from jaxtyping import Float
 from torch import Tensor
 
 from probing.aggregators import AggregatorSpec
-from probing.spec import Span
-from training.families.family import Answers
-from training.families.heads import Channels, Head, There, softmax_mean, through
+from training.families.heads import Channels, HeadFamily, There, softmax_mean, through
 
 HEADS = 4
 
@@ -26,25 +21,6 @@ def whole(channels: Channels, there: There) -> Float[Tensor, " answers"]:
     return softmax_mean(channels[..., :HEADS], channels[..., HEADS:], there).sum(dim=1)
 
 
-LOSS = through(whole)
-
-
-@dataclass(frozen=True, slots=True)
-class AttentionFamily:
-    """See `ProbeFamily`."""
-
-    name = "attention"
-    tuned = True
-
-    def aggregators(
-        self, wanted: Sequence[AggregatorSpec], answers: Answers
-    ) -> tuple[AggregatorSpec, ...]:
-        """Its own alone."""
-        return (AggregatorSpec("attention", HEADS),)
-
-    def method(self, aggregator: AggregatorSpec, span: Span) -> Head:
-        """Trained through its statistic."""
-        return Head(span=span, channels=2 * HEADS, loss=LOSS)
-
-
-FAMILY = AttentionFamily()
+FAMILY = HeadFamily(
+    name="attention", aggregator=AggregatorSpec("attention", HEADS), loss=through(whole)
+)

@@ -8,7 +8,7 @@ one means one file here, one line in `table.py`, and its name in the comparison.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ from probing.aggregators import AggregatorSpec
 from probing.probe import Readout
 from probing.spec import Site, Span
 from training.collect import Collected
+from training.datasets.schema import Dataset
 from training.pool import Features, Pooling, pool
 
 Examples = Int[NDArray[np.intp], " examples"]
@@ -66,6 +67,12 @@ class Answers:
         """One example's tokens of a span, from the disk."""
         return self._collected.tokens(example, self.sites, span)
 
+    def relabelled(self, dataset: Dataset) -> Answers:
+        """The same readings under other labels; what was pooled holds none and is shared."""
+        other = Answers(replace(self._collected, dataset=dataset), self.sites)
+        other._pooled = self._pooled
+        return other
+
 
 class Method(Protocol):
     """One way of fitting; hashable, and equal ones share their fits."""
@@ -79,6 +86,12 @@ class Method(Protocol):
             seed: of all chance.
         """
         ...
+
+    def fit_path(
+        self, answers: Answers, examples: Examples, *, strengths: Sequence[float], seed: int
+    ) -> list[Fitted]:
+        """Fit at several strengths, in their order: here one after another."""
+        return [self.fit(answers, examples, strength=one, seed=seed) for one in strengths]
 
     def logits(self, fitted: Fitted, readings: TokenReadings) -> Logits:
         """Channels as the estimator itself gives them: what exported forms must equal."""

@@ -7,7 +7,7 @@ holds it equal to the streaming aggregator that serves.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from probing.aggregators import AggregatorSpec
 from probing.spec import Span
-from training.families.family import Answers, Examples, Fitted, Logits, TokenReadings
+from training.families.family import Answers, Examples, Fitted, Logits, Method, TokenReadings
 from training.families.validation import best_of_seeds, set_aside
 
 STEPS_MAX = 1_500
@@ -50,7 +51,7 @@ class Linear:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class Head(Method):
     """A linear map to channels with a loss of its own; see `Method`."""
 
     span: Span
@@ -83,6 +84,26 @@ class Head:
         linear: Linear = fitted.estimator
         standard = (readings.reshape(len(readings), -1) - linear.mean) / linear.scale
         return np.asarray(standard @ linear.weights.T + linear.bias)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadFamily:
+    """Heads trained through the one statistic that they go with; see `ProbeFamily`."""
+
+    name: str
+    aggregator: AggregatorSpec
+    loss: Loss
+    tuned = True
+
+    def aggregators(
+        self, wanted: Sequence[AggregatorSpec], answers: Answers
+    ) -> tuple[AggregatorSpec, ...]:
+        """Its own alone."""
+        return (self.aggregator,)
+
+    def method(self, aggregator: AggregatorSpec, span: Span) -> Head:
+        """A head with the channels that the statistic takes."""
+        return Head(span=span, channels=self.aggregator.channels, loss=self.loss)
 
 
 _Layer = torch.nn.Linear

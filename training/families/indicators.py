@@ -6,29 +6,28 @@ Each is a logistic regression of its own on one vector per answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from probing.aggregators import AggregatorSpec
 from probing.spec import Span
-from training.families.family import Answers, Examples, Fitted, Logits, TokenReadings
-from training.families.kinds import HONEST, SILENT, kind_labels, kinds_of
+from training.families.family import Answers, Examples, Fitted, Logits, Method, TokenReadings
+from training.families.kinds import HONEST, SILENT, KindsFamily, kind_labels, kinds_of
 from training.families.logistic_regression import find
 from training.families.token_regression import flat
 from training.pool import Pooling
 
 
 @dataclass(frozen=True, slots=True)
-class Indicators:
-    """See `Method`."""
+class Indicators(Method):
+    """See `Method`. Fitted on the mean of the span's tokens."""
 
-    pooling: Pooling
+    span: Span
 
     def fit(self, answers: Answers, examples: Examples, *, strength: float, seed: int) -> Fitted:
         """One regression per kind; one that these examples lack stays silent."""
-        features, found = answers.pooled(self.pooling)[examples], kind_labels(answers, examples)
+        features = answers.pooled(Pooling(self.span))[examples]
+        found = kind_labels(answers, examples)
         kinds = kinds_of(answers)
         weights = np.zeros((len(kinds), features.shape[1]))
         bias = np.full(len(kinds), SILENT)
@@ -59,22 +58,4 @@ class Indicators:
         return channels
 
 
-@dataclass(frozen=True, slots=True)
-class IndicatorsFamily:
-    """See `ProbeFamily`."""
-
-    name = "indicators"
-    tuned = True
-
-    def aggregators(
-        self, wanted: Sequence[AggregatorSpec], answers: Answers
-    ) -> tuple[AggregatorSpec, ...]:
-        """The highest of as many as the data has kinds."""
-        return (AggregatorSpec("indicators", len(kinds_of(answers))),)
-
-    def method(self, aggregator: AggregatorSpec, span: Span) -> Indicators:
-        """On the mean of the span's tokens."""
-        return Indicators(Pooling(span))
-
-
-FAMILY = IndicatorsFamily()
+FAMILY = KindsFamily(name="indicators", aggregator="indicators", method_on=Indicators)

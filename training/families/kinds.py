@@ -7,7 +7,7 @@ as scikit-learn has it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +18,8 @@ from sklearn.preprocessing import StandardScaler
 
 from probing.aggregators import AggregatorSpec
 from probing.spec import Span
-from training.families.family import Answers, Examples, Fitted, Logits, TokenReadings
-from training.families.logistic_regression import ITERATIONS_MAX
-from training.families.token_regression import flat
+from training.families.family import Answers, Examples, Fitted, Logits, Method, TokenReadings
+from training.families.token_regression import ITERATIONS_MAX, flat
 from training.pool import Pooling
 
 HONEST = ""
@@ -41,16 +40,17 @@ def kind_labels(answers: Answers, examples: Examples) -> NDArray[np.str_]:
 
 
 @dataclass(frozen=True, slots=True)
-class Kinds:
-    """See `Method`."""
+class Kinds(Method):
+    """See `Method`. Fitted on the mean of the span's tokens."""
 
-    pooling: Pooling
+    span: Span
 
     def fit(self, answers: Answers, examples: Examples, *, strength: float, seed: int) -> Fitted:
         """Fit all kinds together; one that these examples lack keeps a channel that is silent."""
-        regression = LogisticRegression(C=strength, max_iter=ITERATIONS_MAX[0])
+        regression = LogisticRegression(C=strength, max_iter=ITERATIONS_MAX)
         pipeline = make_pipeline(StandardScaler(), regression)
-        pipeline.fit(flat(answers.pooled(self.pooling)[examples]), kind_labels(answers, examples))
+        pooled = answers.pooled(Pooling(self.span))[examples]
+        pipeline.fit(flat(pooled), kind_labels(answers, examples))
         kinds, seen = kinds_of(answers), pipeline.classes_[1:].tolist()
         normals, biases = _margins(pipeline)
         weights = np.zeros((len(kinds), normals.shape[1]))
@@ -62,7 +62,7 @@ class Kinds:
             weights=weights.reshape(shape).transpose(1, 0, 2).astype(np.float32),
             bias=bias.astype(np.float32),
             estimator=(pipeline, kinds),
-            converged=bool(regression.n_iter_.max() < ITERATIONS_MAX[0]),
+            converged=bool(regression.n_iter_.max() < ITERATIONS_MAX),
         )
 
     def logits(self, fitted: Fitted, readings: TokenReadings) -> Logits:
@@ -75,22 +75,26 @@ class Kinds:
         return channels
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KindsFamily:
-    """See `ProbeFamily`."""
+    """A channel for each kind of misbehaviour in the data; see `ProbeFamily`."""
 
-    name = "kinds"
+    name: str
+    aggregator: str
+    """The statistic's name, without its number of kinds."""
+    method_on: Callable[[Span], Method]
+    """How it is fitted on the tokens of a span."""
     tuned = True
 
     def aggregators(
         self, wanted: Sequence[AggregatorSpec], answers: Answers
     ) -> tuple[AggregatorSpec, ...]:
-        """Any of the kinds that the data knows."""
-        return (AggregatorSpec("any_class", len(kinds_of(answers))),)
+        """Its own, over as many kinds as the data has."""
+        return (AggregatorSpec(self.aggregator, len(kinds_of(answers))),)
 
-    def method(self, aggregator: AggregatorSpec, span: Span) -> Kinds:
-        """On the mean of the span's tokens."""
-        return Kinds(Pooling(span))
+    def method(self, aggregator: AggregatorSpec, span: Span) -> Method:
+        """The same, however many kinds there are."""
+        return self.method_on(span)
 
 
 def _margins(pipeline: Pipeline) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -104,4 +108,4 @@ def _margins(pipeline: Pipeline) -> tuple[NDArray[np.float64], NDArray[np.float6
     return normals, intercepts - normals @ scaler.mean_
 
 
-FAMILY = KindsFamily()
+FAMILY = KindsFamily(name="kinds", aggregator="any_class", method_on=Kinds)

@@ -152,27 +152,28 @@ class _Problem:
         """Solve Hessian times step = gradient by conjugate gradients, column by column."""
         diagonal = curvature.mean(axis=0) * self.spread + self.penalties
         shares = (curvature / len(curvature)).astype(np.float32)
-        step, residual = np.zeros_like(gradient), gradient
-        direction = eased = self._eased(residual, diagonal)
-        size = (residual * eased).sum(axis=0)
+        step, residual = np.zeros_like(gradient), gradient.copy()
+        direction = self._eased(residual, diagonal)
+        size = (residual * direction).sum(axis=0)
         enough = FORCING**2 * size
         for _ in range(GRADIENTS_MAX):
-            left = size > enough
-            if not left.any():
+            left = np.flatnonzero(size > enough)
+            if not len(left):
                 break
-            image = self._image(shares, direction)
-            length = _share(size, (direction * image).sum(axis=0), left)
-            step = step + length * direction
-            residual = residual - length * image
-            eased = self._eased(residual, diagonal)
-            before, size = size, (residual * eased).sum(axis=0)
-            direction = eased + _share(size, before, left) * direction
+            own, before = direction[:, left], size[left]
+            image = self._image(shares[:, left], own) + self.penalties[:, left] * own
+            length = before / (own * image).sum(axis=0)
+            step[:, left] += length * own
+            residual[:, left] -= length * image
+            eased = self._eased(residual[:, left], diagonal[:, left])
+            size[left] = (residual[:, left] * eased).sum(axis=0)
+            direction[:, left] = eased + size[left] / before * own
         return step
 
     def _image(self, shares: NDArray[np.float32], direction: Columns) -> Columns:
-        """The Hessian times a direction; each example has a share of the curvature."""
+        """The loss's Hessian times a direction; each example has a share of the curvature."""
         rows = shares * (self.brief @ direction.astype(np.float32))
-        return self.brief.T @ rows + self.penalties * direction
+        return (self.brief.T @ rows).astype(np.float64)
 
     def _eased(self, residual: Columns, diagonal: Columns) -> Columns:
         """The preconditioner: the Hessian's inverse, were its curvature the same everywhere."""
@@ -208,11 +209,6 @@ class _Step:
     logits: Rows
     decrement: NDArray[np.float64]
     """Slope along the step, which is twice what it was to lower the loss by."""
-
-
-def _share(part: Strengths, whole: Strengths, left: NDArray[np.bool_]) -> Strengths:
-    """One divided by the other for the strengths that are left; 0 for those that are done."""
-    return np.divide(part, whole, out=np.zeros_like(part), where=left)
 
 
 def _plane(

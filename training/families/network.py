@@ -6,7 +6,6 @@ al., "Detecting High-Stakes Interactions with Activation Probes" (2025).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +15,10 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from probing.aggregators import AggregatorSpec
 from probing.probe import Readout
 from probing.spec import Span
-from training.families.family import Answers, Examples, Fitted, Logits, TokenReadings
+from training.families.family import Answers, Examples, Fitted, Logits, Method, TokenReadings
+from training.families.per_token import PerTokenFamily
 from training.families.token_regression import Sample, draw, flat
 from training.families.validation import best_of_seeds, set_aside
 
@@ -30,7 +29,7 @@ LEARNING_RATE = 3e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class Network(Method):
     """See `Method`."""
 
     span: Span
@@ -59,24 +58,6 @@ class Network:
             scaler.transform(flat(readings)) @ network.coefs_[0] + network.intercepts_[0], 0
         )
         return np.asarray(active @ network.coefs_[1] + network.intercepts_[1])
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkFamily:
-    """See `ProbeFamily`."""
-
-    name = "network"
-    tuned = True
-
-    def aggregators(
-        self, wanted: Sequence[AggregatorSpec], answers: Answers
-    ) -> tuple[AggregatorSpec, ...]:
-        """All that read one score per token."""
-        return tuple(a for a in wanted if a.channels == 1)
-
-    def method(self, aggregator: AggregatorSpec, span: Span) -> Network:
-        """The same for all of them."""
-        return Network(span)
 
 
 def _trained(sample: Sample, labels: Any, strength: float, seed: int) -> Pipeline:
@@ -108,4 +89,4 @@ def _folded(pipeline: Pipeline, sites: int) -> Fitted:
     )
 
 
-FAMILY = NetworkFamily()
+FAMILY = PerTokenFamily(name="network", method_on=Network)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from probing.aggregators import AggregatorSpec
 from probing.spec import Span
-from training.families.family import Answers, Examples, Fitted, Logits, TokenReadings
+from training.families.family import Answers, Examples, Fitted, Logits, Method, TokenReadings
 from training.pool import Features, Pooling, pooling_for
 
 Vector = Float[NDArray[np.float64], " features"]
@@ -40,27 +40,44 @@ class Plane:
 
 Find = Callable[[Features, NDArray[np.int64], float], Plane]
 """From features [examples, features], labels [examples] and C."""
+FindPath = Callable[[Features, NDArray[np.int64], Sequence[float]], list[Plane]]
+"""The same for several values of C, a plane for each."""
 
 
 @dataclass(frozen=True, slots=True)
-class PooledPlane:
-    """A plane fitted on what a pooling gives; see `Method`."""
+class PooledPlane(Method):
+    """A plane fitted on what a pooling gives; see `Method`. Nothing here is random."""
 
     find: Find
     """How the plane is found."""
     pooling: Pooling
     """Which tokens make the vector."""
+    find_path: FindPath | None = None
+    """How the planes of several strengths are found together, where that is quicker."""
 
     def fit(self, answers: Answers, examples: Examples, *, strength: float, seed: int) -> Fitted:
-        """Fold the plane into weights; nothing here is random.
+        """Find the plane and fold it into weights."""
+        features, labels = answers.pooled(self.pooling)[examples], answers.labels[examples]
+        return self._folded(self.find(features, labels, strength), len(answers.sites))
+
+    def fit_path(
+        self, answers: Answers, examples: Examples, *, strengths: Sequence[float], seed: int
+    ) -> list[Fitted]:
+        """Find all planes together, where the family can."""
+        if self.find_path is None:
+            return Method.fit_path(self, answers, examples, strengths=strengths, seed=seed)
+        features, labels = answers.pooled(self.pooling)[examples], answers.labels[examples]
+        planes = self.find_path(features, labels, strengths)
+        return [self._folded(plane, len(answers.sites)) for plane in planes]
+
+    def _folded(self, plane: Plane, sites: int) -> Fitted:
+        """The plane as weights per site and position.
 
         `normal . (x - centre) + intercept` is `normal . x` and a bias. Each tail position
         carries its own part of it, so that a position that is not there adds nothing; the
         intercept goes with the newest token, which is always there.
         """
-        features, labels = answers.pooled(self.pooling)[examples], answers.labels[examples]
-        plane = self.find(features, labels, strength)
-        shape = (len(answers.sites), self.pooling.positions, -1)
+        shape = (sites, self.pooling.positions, -1)
         weights = plane.normal.reshape(shape)
         bias = -(weights * plane.centre.reshape(shape)).sum(axis=(0, 2))
         bias[-1] += plane.intercept
@@ -94,6 +111,7 @@ class PooledFamily:
     name: str
     find: Find
     tuned: bool
+    find_path: FindPath | None = None
 
     def aggregators(
         self, wanted: Sequence[AggregatorSpec], answers: Answers
@@ -103,4 +121,4 @@ class PooledFamily:
 
     def method(self, aggregator: AggregatorSpec, span: Span) -> PooledPlane:
         """On what the statistic averages: the span's tokens, or the tail's."""
-        return PooledPlane(self.find, pooling_for(aggregator, span))
+        return PooledPlane(self.find, pooling_for(aggregator, span), self.find_path)

@@ -6,17 +6,12 @@ Gemini" (2026).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from probing.aggregators import AggregatorSpec
-from probing.spec import Span
-from training.families.family import Answers
-from training.families.heads import Channels, Head, There, through
+from training.families.heads import Channels, HeadFamily, There, through
 
 WINDOW = 10
 
@@ -38,25 +33,8 @@ def whole(channels: Channels, there: There) -> Float[Tensor, " answers"]:
     return means.masked_fill(~counted, -torch.inf).amax(dim=1)
 
 
-LOSS = through(whole)
-
-
-@dataclass(frozen=True, slots=True)
-class RollingAttentionFamily:
-    """See `ProbeFamily`."""
-
-    name = "rolling_attention"
-    tuned = True
-
-    def aggregators(
-        self, wanted: Sequence[AggregatorSpec], answers: Answers
-    ) -> tuple[AggregatorSpec, ...]:
-        """Its own alone."""
-        return (AggregatorSpec("rolling_attention", WINDOW),)
-
-    def method(self, aggregator: AggregatorSpec, span: Span) -> Head:
-        """Trained through its statistic."""
-        return Head(span=span, channels=2, loss=LOSS)
-
-
-FAMILY = RollingAttentionFamily()
+FAMILY = HeadFamily(
+    name="rolling_attention",
+    aggregator=AggregatorSpec("rolling_attention", WINDOW),
+    loss=through(whole),
+)

@@ -8,18 +8,15 @@ silent on tokens that say nothing. Source: Cunningham et al., "Constitutional Cl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from probing.aggregators import AggregatorSpec
-from probing.spec import Span
-from training.families.family import Answers
 from training.families.heads import Channels, Head, Labels, There
+from training.families.per_token import PerTokenFamily
 
 WINDOW = 16
 """Tokens over which a logit slides."""
@@ -44,22 +41,4 @@ def sliding_mean(logits: Float[Tensor, "answers tokens"]) -> Float[Tensor, "answ
     return (summed - before) / torch.arange(1, tokens + 1).clamp(max=WINDOW)
 
 
-@dataclass(frozen=True, slots=True)
-class SoftmaxLossFamily:
-    """See `ProbeFamily`."""
-
-    name = "softmax_loss"
-    tuned = True
-
-    def aggregators(
-        self, wanted: Sequence[AggregatorSpec], answers: Answers
-    ) -> tuple[AggregatorSpec, ...]:
-        """All that read one score per token."""
-        return tuple(a for a in wanted if a.channels == 1)
-
-    def method(self, aggregator: AggregatorSpec, span: Span) -> Head:
-        """The same for all of them."""
-        return Head(span=span, channels=1, loss=loss)
-
-
-FAMILY = SoftmaxLossFamily()
+FAMILY = PerTokenFamily(name="softmax_loss", method_on=partial(Head, channels=1, loss=loss))

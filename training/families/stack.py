@@ -16,15 +16,14 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
-from probing.aggregators import AggregatorSpec
 from probing.spec import Span
-from training.families.family import Answers, Examples, Fitted, Logits, TokenReadings
+from training.families.family import Answers, Examples, Fitted, Logits, Method, TokenReadings
 from training.families.logistic_regression import find
+from training.families.per_token import PerTokenFamily
 from training.pool import Features, Pooling
 
 PARTS = 3
 """Into which the situations are dealt for the second regression."""
-SITES_MIN = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +43,15 @@ class Stacked:
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
-    """See `Method`."""
+class Stack(Method):
+    """See `Method`. Fitted on the mean of the span's tokens."""
 
-    pooling: Pooling
+    span: Span
 
     def fit(self, answers: Answers, examples: Examples, *, strength: float, seed: int) -> Fitted:
         """Fit each site on parts and on all, and the weights of what they say."""
-        per_site = np.split(answers.pooled(self.pooling)[examples], len(answers.sites), axis=1)
+        pooled = answers.pooled(Pooling(self.span))[examples]
+        per_site = np.split(pooled, len(answers.sites), axis=1)
         labels = answers.labels[examples]
         said = np.column_stack([self._unseen(answers, examples, x, strength) for x in per_site])
         second = LogisticRegression().fit(said, labels)
@@ -86,24 +86,4 @@ class Stack:
         return said
 
 
-@dataclass(frozen=True, slots=True)
-class StackFamily:
-    """See `ProbeFamily`."""
-
-    name = "stack"
-    tuned = True
-
-    def aggregators(
-        self, wanted: Sequence[AggregatorSpec], answers: Answers
-    ) -> tuple[AggregatorSpec, ...]:
-        """All that read one score per token, where there are several sites."""
-        if len(answers.sites) < SITES_MIN:
-            return ()
-        return tuple(a for a in wanted if a.channels == 1)
-
-    def method(self, aggregator: AggregatorSpec, span: Span) -> Stack:
-        """The same for all of them: on the mean of the span's tokens."""
-        return Stack(Pooling(span))
-
-
-FAMILY = StackFamily()
+FAMILY = PerTokenFamily(name="stack", method_on=Stack, sites_min=2)

@@ -7,7 +7,6 @@ counts as one, however many of its tokens are drawn.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,13 +16,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from probing.aggregators import AggregatorSpec
 from probing.spec import Span
-from training.families.family import Answers, Examples, Fitted, Logits, TokenReadings
-from training.families.logistic_regression import ITERATIONS_MAX, TOLERANCE
+from training.families.family import Answers, Examples, Fitted, Logits, Method, TokenReadings
+from training.families.per_token import PerTokenFamily
 
 TOKENS_MAX = 12
 """Drawn of each answer: neighbouring tokens read much the same."""
+ITERATIONS_MAX = 200
+"""Before a fit is reported as not converged."""
+TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,7 @@ def flat(readings: TokenReadings) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenRegression:
+class TokenRegression(Method):
     """See `Method`."""
 
     span: Span
@@ -70,7 +71,7 @@ class TokenRegression:
         sample = draw(answers, examples, self.span, seed=seed)
         labels = answers.labels[examples][sample.answers]
         regression = LogisticRegression(
-            C=strength, solver="newton-cholesky", max_iter=ITERATIONS_MAX[0], tol=TOLERANCE
+            C=strength, solver="newton-cholesky", max_iter=ITERATIONS_MAX, tol=TOLERANCE
         )
         pipeline = make_pipeline(StandardScaler(), regression)
         own = {"logisticregression__sample_weight": sample.weights}
@@ -81,7 +82,7 @@ class TokenRegression:
             weights=normal.reshape(len(answers.sites), 1, -1).astype(np.float32),
             bias=bias.astype(np.float32),
             estimator=pipeline,
-            converged=bool(regression.n_iter_.max() < ITERATIONS_MAX[0]),
+            converged=bool(regression.n_iter_.max() < ITERATIONS_MAX),
         )
 
     def logits(self, fitted: Fitted, readings: TokenReadings) -> Logits:
@@ -90,22 +91,4 @@ class TokenRegression:
         return np.asarray(pipeline.decision_function(flat(readings)))[:, None]
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRegressionFamily:
-    """See `ProbeFamily`."""
-
-    name = "token_regression"
-    tuned = True
-
-    def aggregators(
-        self, wanted: Sequence[AggregatorSpec], answers: Answers
-    ) -> tuple[AggregatorSpec, ...]:
-        """All that read one score per token."""
-        return tuple(a for a in wanted if a.channels == 1)
-
-    def method(self, aggregator: AggregatorSpec, span: Span) -> TokenRegression:
-        """The same for all of them."""
-        return TokenRegression(span)
-
-
-FAMILY = TokenRegressionFamily()
+FAMILY = PerTokenFamily(name="token_regression", method_on=TokenRegression)

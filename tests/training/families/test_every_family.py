@@ -20,7 +20,7 @@ from training.fit import as_probe, solver_warnings_silenced
 from training.score import live_peaks
 
 SPAN = Span("response")
-WANTED = tuple(map(AggregatorSpec.parse, ("mean", "rolling_max:3", "tail_concat:3")))
+WANTED = tuple(map(AggregatorSpec.parse, ("mean", "rolling_max:3", "tail_concat:3", "any_class:2")))
 every_family = pytest.mark.parametrize("family", PROBE_FAMILIES, ids=lambda f: f.name)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,6 +13,9 @@ from tests.training.examples import SITES, collected, dataset
 from training.families import indicators, kinds
 from training.families.family import Answers, ProbeFamily
 from training.families.kinds import SILENT
+from training.families.logistic_regression import find
+from training.families.pooled import Plane
+from training.fit import solver_warnings_silenced
 
 
 @pytest.mark.parametrize("family", [kinds.FAMILY, indicators.FAMILY], ids=lambda f: f.name)
@@ -47,3 +53,47 @@ def test_a_channel_speaks_up_for_its_own_kind() -> None:
         tokens = answers.tokens(example, Span("response"))
         said = method.logits(fitted, tokens).mean(axis=0)
         assert int(said.argmax()) == int(data.dataset.examples[example].family[-1])
+
+
+def test_an_indicator_is_fitted_against_what_is_honest_alone() -> None:
+    """Fitted against other kinds too, it would call a misbehaviour that they share honest."""
+    answers = Answers(collected(dataset(60, families=2)), SITES)
+    (spec,) = indicators.FAMILY.aggregators((), answers)
+    method = indicators.FAMILY.method(spec, Span("response"))
+    fitted = method.fit(answers, np.arange(120), strength=1.0, seed=0)
+
+    of_the_other_kind = answers.tokens(3, Span("response"))
+
+    assert answers.dataset.examples[3].family == "family-1"
+    assert method.logits(fitted, of_the_other_kind)[:, 0].mean() > 1
+
+
+def test_one_indicator_that_was_cut_short_is_enough_to_say_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = Answers(collected(dataset(20, families=2)), SITES)
+    cut = iter([False, True, True, True])
+
+    def found(*args: Any) -> Plane:
+        return replace(find(*args), converged=next(cut))
+
+    monkeypatch.setattr(indicators, "find", found)
+    method = indicators.Indicators(Span("response"))
+
+    fits = [method.fit(answers, np.arange(40), strength=1.0, seed=0) for _ in range(2)]
+
+    assert [fitted.converged for fitted in fits] == [False, True]
+
+
+def test_a_regression_over_kinds_that_was_cut_short_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = Answers(collected(dataset(20)), SITES)
+    method = kinds.Kinds(Span("response"))
+    assert method.fit(answers, np.arange(40), strength=1.0, seed=0).converged
+    monkeypatch.setattr(kinds, "ITERATIONS_MAX", 1)
+
+    with solver_warnings_silenced():
+        cut = method.fit(answers, np.arange(40), strength=1.0, seed=0)
+
+    assert not cut.converged

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from typing import Any
 
 import joblib
 import numpy as np
@@ -94,8 +95,25 @@ def test_strengths_do_not_change_each_other() -> None:
     for strength, plane in zip(STRENGTHS, together, strict=True):
         (alone,) = find_path(features, labels, [strength])
         np.testing.assert_allclose(logits(plane, features), logits(alone, features), atol=1e-4)
+        assert plane.estimator[-1].n_iter_ == alone.estimator[-1].n_iter_
     reversed_path = find_path(features, labels, STRENGTHS[::-1])
     assert [p.estimator[-1].C for p in reversed_path] == list(STRENGTHS[::-1])
+    for plane, same in zip(together, reversed_path[::-1], strict=True):
+        np.testing.assert_allclose(logits(plane, features), logits(same, features), atol=1e-4)
+
+
+def test_there_are_no_more_unknowns_than_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tails side by side have so many features that their covariance would fill the memory."""
+    shapes, real = [], module._Problem.of
+
+    def noted(readings: NDArray[np.float64], *rest: Any) -> module._Problem:
+        shapes.append(readings.shape)
+        return real(readings, *rest)
+
+    monkeypatch.setattr(module._Problem, "of", noted)
+    find_path(*SETS["fewer examples than features"], [1.0])
+
+    assert shapes == [(60, 60)]
 
 
 def test_the_estimator_says_what_the_plane_says_also_after_pickling() -> None:
@@ -161,3 +179,46 @@ def test_a_step_that_would_overshoot_is_shortened() -> None:
     at = problem._step(far, logits_there)
 
     assert problem._loss(at.weights, at.logits) < before
+
+
+def test_what_rounding_adds_to_the_loss_shortens_no_step() -> None:
+    """At the optimum the loss no longer falls, and the last step would be halved to nothing."""
+    features, labels = SETS["separable"]
+    readings = StandardScaler().fit_transform(features.astype(np.float64))
+    problem = module._Problem.of(readings, labels, [1.0] * 20)
+    weights = problem.solved()[0]
+    step = np.random.default_rng(0).normal(0, 1e-9, weights.shape)
+
+    length = problem._length(
+        weights, problem.readings @ weights, step, problem.readings @ step, np.zeros(20)
+    )
+
+    assert length.tolist() == [1.0] * 20
+
+
+def test_conjugate_gradients_come_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounding may keep them from the share that is asked for."""
+    features, labels = SETS["separable"]
+    problem, images, real = module._Problem.of(features, labels, [1.0]), 0, module._Problem._image
+
+    def noted(own: module._Problem, *rest: Any) -> NDArray[np.float64]:
+        nonlocal images
+        images += 1
+        assert images <= 7, "they go on and on"
+        return real(own, *rest)
+
+    monkeypatch.setattr(module._Problem, "_image", noted)
+    monkeypatch.setattr(module, "FORCING", 0.0)
+    monkeypatch.setattr(module, "GRADIENTS_MAX", 7)
+    problem._newton_step(np.full((300, 1), 0.25), np.ones((41, 1)))
+
+    assert images == 7
+
+
+def test_the_loss_counts_the_normals_penalty_and_not_the_intercepts() -> None:
+    """A step is shortened by it: without the penalty, one that lengthens the normal looks good."""
+    problem = module._Problem.of(np.array([[1.0], [-1.0], [1.0], [-1.0]]), LABELS, [0.5])
+
+    loss = problem._loss(np.array([[3.0], [2.0]]), np.zeros((4, 1)))
+
+    assert loss == pytest.approx([np.log(2) + 3.0**2 / (2 * 4 * 0.5)])

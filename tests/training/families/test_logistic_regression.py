@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from probing.aggregators import AggregatorSpec, running
 from probing.spec import Span
 from tests.training.examples import SITES, collected, dataset
 from training.collect import Collected
-from training.families import logistic_regression
+from training.families import logistic_path, logistic_regression
 from training.families.family import Answers, Fitted
-from training.families.logistic_regression import find
-from training.families.pooled import PooledPlane
-from training.fit import as_probe, solver_warnings_silenced
-from training.pool import Pooling, pool, pooling_for
+from training.families.logistic_path import find_path
+from training.families.pooled import Plane, PooledPlane
+from training.fit import as_probe
+from training.pool import Features, Pooling, pool, pooling_for
 from training.score import answer_lengths, answer_scores
 
 RESPONSE = Span("response")
+
+Labels = NDArray[np.int64]
 
 
 def fitted_on(data: Collected, pooling: Pooling) -> Fitted:
@@ -69,20 +75,38 @@ def test_features_follow_the_span() -> None:
 
 def test_a_fit_that_did_not_converge_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     data = collected(dataset(20))
-    features = pool(data, SITES, Pooling(RESPONSE))
-    assert find(features, data.dataset.labels, 1.0).converged
-    monkeypatch.setattr(logistic_regression, "ITERATIONS_MAX", (1, 1))
+    assert fitted_on(data, Pooling(RESPONSE)).converged
+    monkeypatch.setattr(logistic_path, "STEPS_MAX", 1)
 
-    with solver_warnings_silenced():
-        assert not find(features, data.dataset.labels, 1.0).converged
+    assert not fitted_on(data, Pooling(RESPONSE)).converged
 
 
-def test_both_solvers_find_the_same_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = collected(dataset(40))
-    features = pool(data, SITES, Pooling(RESPONSE))
-    newton = find(features, data.dataset.labels, 0.1)
-    monkeypatch.setattr(logistic_regression, "NEWTON_FEATURES_MAX", 1)
+def test_a_path_gives_each_strength_the_fit_that_it_has_alone() -> None:
+    """What a sweep compares is what is fitted again on everything, and then served."""
+    answers, examples = Answers(collected(dataset(40)), SITES), np.arange(60)
+    method = logistic_regression.FAMILY.method(AggregatorSpec.parse("tail_concat:3"), RESPONSE)
+    strengths = (10.0, 0.01, 1.0)
 
-    other = find(features, data.dataset.labels, 0.1)
+    path = method.fit_path(answers, examples, strengths=strengths, seed=0)
 
-    np.testing.assert_allclose(newton.normal, other.normal, atol=1e-4)
+    for strength, fitted in zip(strengths, path, strict=True):
+        alone = method.fit(answers, examples, strength=strength, seed=0)
+        np.testing.assert_allclose(fitted.weights, alone.weights, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(fitted.bias, alone.bias, rtol=1e-3, atol=1e-5)
+    assert [fitted.estimator[-1].C for fitted in path] == list(strengths)
+
+
+def test_a_path_is_found_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep's speed hangs on it."""
+    asked = []
+
+    def noted(features: Features, labels: Labels, strengths: Sequence[float]) -> list[Plane]:
+        asked.append(tuple(strengths))
+        return find_path(features, labels, strengths)
+
+    family = replace(logistic_regression.FAMILY, find_path=noted)
+    method = family.method(AggregatorSpec.parse("mean"), RESPONSE)
+    answers = Answers(collected(dataset(20)), SITES)
+    method.fit_path(answers, np.arange(40), strengths=(0.1, 1.0), seed=0)
+
+    assert asked == [(0.1, 1.0)]
