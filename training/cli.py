@@ -14,9 +14,10 @@ from rich.console import Console
 
 from probes_store.ref import Ref
 from probes_store.store import DEFAULT_ROOT, ProbeStore
+from probing.aggregators import AggregatorSpec
 from probing.errors import InvalidSpecification
 from probing.model import BUNDLED, LoadedModel, load_model
-from probing.spec import Span
+from probing.spec import Site, Span
 from training.accuracy import LayerRow, accuracy_by_layer, accuracy_table, aggregator_for
 from training.choices import grid_of, parse_sites, parts_for, require_effect, sets_for
 from training.collect import DEFAULT_CACHE, Collected, collect
@@ -211,20 +212,16 @@ def sweep(
         for part in (parts.fit, *parts.tests)
     ]
     if tests:
-        rows = []
-        for strength in strengths or [1.0]:
-            found = accuracy_by_layer(
-                fitting, tests, sites=named, span=slices, aggregator=folded,
-                inverse_strength=strength, console=console,
-            )  # fmt: skip
-            settings = {"C": strength, "pool": how, "span": span}
-            rows += _shown_by_layer(fitting, tests, found, settings, console)
+        rows = _by_layer(
+            fitting, tests, named, span=slices, pooling=how, aggregator=folded,
+            strengths=strengths or [1.0], console=console,
+        )  # fmt: skip
         _write_json(out, {"layers": rows}, console)
         return
     grid = grid_of(
-        named, stack=stack, families=probe_family or FAMILIES,
-        inverse_strengths=strengths or STRENGTHS,
-        aggregators=aggregator or AGGREGATORS, span=span, tokens_min=tokens_min or TOKENS_MIN,
+        named, stack=stack, families=probe_family or FAMILIES, span=span,
+        inverse_strengths=strengths or STRENGTHS, aggregators=aggregator or AGGREGATORS,
+        tokens_min=tokens_min or TOKENS_MIN,
     )  # fmt: skip
     parts_count = folds or FOLDS
     apart = families_suffice(parts.fit, parts_count) if by_family is None else by_family
@@ -275,6 +272,29 @@ def _promoted(ref: Ref) -> str:
         f"{ref} is the store's champion: an empty database begins with it, and a service whose "
         f"database already has a champion keeps that until `probewatch probes promote {ref}`"
     )
+
+
+def _by_layer(
+    fitting: Collected,
+    tests: Sequence[Collected],
+    sites: Sequence[Site],
+    *,
+    span: Span,
+    pooling: str,
+    aggregator: AggregatorSpec,
+    strengths: Sequence[float],
+    console: Console,
+) -> list[dict[str, Any]]:
+    """Each site fitted once at each strength: shown, and as rows for the JSON file."""
+    rows = []
+    for strength in strengths:
+        found = accuracy_by_layer(
+            fitting, tests, sites=sites, span=span, aggregator=aggregator,
+            inverse_strength=strength, console=console,
+        )  # fmt: skip
+        settings = {"C": strength, "pool": pooling, "span": str(span)}
+        rows += _shown_by_layer(fitting, tests, found, settings, console)
+    return rows
 
 
 def _shown_by_layer(

@@ -119,3 +119,21 @@ def test_the_file_is_a_list_of_rows_with_the_agreed_fields(tmp_path: Path) -> No
     assert (read[0]["ratio"], read[0]["met"], read[0]["rounds"]) == (1.0, True, 2)
     assert (read[1]["target"], read[1]["met"]) == (None, None)
     assert [p.name for p in path.parent.iterdir()] == ["results.json"]
+
+
+def test_a_write_that_breaks_off_leaves_the_older_file_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a file would be no JSON, and the rows of the contests before would be gone."""
+    path = tmp_path / "results.json"
+    write([row([1.0], [2.0])], path)
+    before = path.read_bytes()
+
+    def breaks_off(self: Path, target: Path) -> Path:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Path, "replace", breaks_off)
+    with pytest.raises(OSError, match="no space left"):
+        write([row([3.0], [2.0])], path)
+
+    assert path.read_bytes() == before

@@ -38,12 +38,12 @@ def test_a_revoked_key_does_not_open_an_address(store: ReviewStore) -> None:
 def test_a_valid_key_opens_an_address(store: ReviewStore) -> None:
     store.keys.create("somebody", by="test")
 
-    require_keys(EVERYWHERE, store.keys)
+    with serving(ScriptedEngine(), store, host="0.0.0.0") as served:
+        assert served.client.get("/livez").status_code == 200
 
 
 def test_loopback_needs_none_unless_it_is_asked_for(store: ReviewStore) -> None:
     require_keys(HERE, store.keys)
-
     assert not keys_demanded(HERE)
     assert keys_demanded(Settings(keys_required=True))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -118,9 +119,13 @@ def test_who_cancels_while_being_read_in_is_found_after_joining() -> None:
 def test_a_wake_before_the_wait_is_not_lost() -> None:
     """A close that comes between two beats must not wait for the next request."""
     scheduler = opened()
+    waiting = threading.Thread(target=scheduler.wait_for_work, daemon=True)
     scheduler.wake()
 
-    scheduler.wait_for_work()
+    waiting.start()
+    waiting.join(timeout=10)
+
+    assert not waiting.is_alive()
 
 
 @pytest.mark.parametrize("module", ["protocol", "scheduler", "answers", "streams", "detokenize"])

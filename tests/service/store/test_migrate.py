@@ -108,9 +108,14 @@ def test_gateways_that_open_an_empty_database_at_once_agree(database_url: str) -
     with ThreadPoolExecutor(4) as pool:
         stores = list(pool.map(lambda _: open_store(database_url, timeout_seconds=20), range(4)))
 
+    revisions: list[str] = []
     for store in stores:
         store.check()
+        with store._database.reading() as connection:
+            revisions += connection.scalars(text("SELECT version_num FROM alembic_version"))
         store.close()
+    assert len(revisions) == 4
+    assert len(set(revisions)) == 1
 
 
 def test_keys_of_the_version_before_ask_and_do_not_review(
