@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -53,6 +54,10 @@ class Pass:
     """One tensor per site, for the new tokens."""
 
 
+class _AllRead(Exception):
+    """Ends a pass of which nothing more is wanted."""
+
+
 class Reader:
     """Owns the hooks on one model; a context manager."""
 
@@ -67,6 +72,7 @@ class Reader:
         self._taps = {site: loaded.sites.require(site) for site in self.sites}
         self._fired: dict[Site, list[Tensor]] = {site: [] for site in self.sites}
         self._handles: list[RemovableHandle] = []
+        self._watched_whole = self._ends_early = False
 
     def __enter__(self) -> Self:
         """Attach the hooks.
@@ -75,7 +81,7 @@ class Reader:
             SitesDoNotAdd: a sublayer's output was asked for and is not what enters the stream.
         """
         for site, tap in self._taps.items():
-            self._handles.append(_attach(tap, self._fired[site].append))
+            self._handles.append(_attach(tap, partial(self._take, site)))
         try:
             self._require_additive()
         except BaseException:
@@ -111,6 +117,33 @@ class Reader:
             logits_to_keep=1 if last_logits_only else 0,
         )
         return Pass(logits=output.logits, readings=self._collect())
+
+    @torch.inference_mode()
+    def read(self, input_ids: Int[Tensor, "rows tokens"]) -> Readings:
+        """Readings alone: a pass ends as soon as every site was read, which saves all behind it.
+
+        The first runs to its end, where a site that fires twice shows.
+
+        Raises:
+            SiteDidNotFire: a hook gave no reading, or more than one.
+        """
+        for fired in self._fired.values():
+            fired.clear()
+        self._ends_early = self._watched_whole
+        try:
+            self.loaded.model(input_ids=input_ids, use_cache=False, logits_to_keep=1)
+        except _AllRead:
+            pass
+        finally:
+            self._ends_early = False
+        readings = self._collect()
+        self._watched_whole = True
+        return readings
+
+    def _take(self, site: Site, reading: Tensor) -> None:
+        self._fired[site].append(reading)
+        if self._ends_early and all(self._fired.values()):
+            raise _AllRead
 
     def _collect(self) -> Readings:
         readings = {}
@@ -170,8 +203,7 @@ def read_exchanges(
         ids = torch.zeros(len(batch), longest, dtype=torch.long)
         for row, index in enumerate(batch):
             ids[row, : len(exchanges[index].token_ids)] = torch.tensor(exchanges[index].token_ids)
-        inputs = Inputs(input_ids=ids.to(reader.loaded.device))
-        readings = reader.forward(inputs, last_logits_only=True).readings
+        readings = reader.read(ids.to(reader.loaded.device))
         for row, index in enumerate(batch):
             length = len(exchanges[index].token_ids)
             yield index, {site: tensor[row, :length] for site, tensor in readings.items()}

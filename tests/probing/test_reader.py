@@ -51,7 +51,10 @@ def test_a_site_that_does_not_fire_is_an_error_and_never_a_zero(tiny: Tiny) -> N
             reader.forward(Inputs(input_ids=IDS))
 
 
-def test_a_site_that_fires_twice_is_an_error(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("way", ["forward", "read"])
+def test_a_site_that_fires_twice_is_an_error(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
     loaded = tiny("gpt2")
     first, second, _ = loaded.model.transformer.h
     taps = dict(loaded.sites.taps)
@@ -61,7 +64,25 @@ def test_a_site_that_fires_twice_is_an_error(tiny: Tiny, monkeypatch: pytest.Mon
 
     with Reader(astray, [SITE]) as reader:  # noqa: SIM117
         with pytest.raises(SiteDidNotFire, match="2 times"):
-            reader.forward(Inputs(input_ids=IDS))
+            reader.forward(Inputs(input_ids=IDS)) if way == "forward" else reader.read(IDS)
+
+
+def test_reading_alone_ends_behind_the_last_site_and_reads_the_same(tiny: Tiny) -> None:
+    loaded = tiny("gpt2")
+    runs: list[int] = []
+    last = loaded.model.transformer.h[-1]
+    handle = last.register_forward_hook(lambda *_: runs.append(1))
+    site = Site(0, "hook_resid_post")
+    try:
+        with Reader(loaded, [site]) as reader:
+            whole = reader.forward(Inputs(input_ids=IDS)).readings[site]
+            runs.clear()
+            read = [reader.read(IDS)[site] for _ in range(3)]
+    finally:
+        handle.remove()
+
+    assert len(runs) == 1, "the first pass runs to its end, the others do not"
+    assert all(torch.equal(one, whole) for one in read)
 
 
 def test_a_sublayer_whose_output_is_not_what_enters_the_stream_is_refused(tiny: Tiny) -> None:
