@@ -36,8 +36,8 @@ from training.evaluation.random_labels import difference
 from training.experiments.errors import TooFewGroups
 from training.experiments.study import Outcome, Study
 from training.experiments.tagging import WORD, Tagged, last_tokens
-from training.families.logistic_regression import ITERATIONS_MAX
 from training.families.network import LEARNING_RATE
+from training.families.token_regression import ITERATIONS_MAX
 from training.fit import solver_warnings_silenced
 from training.progress import progress
 from training.tables import share, site_names
@@ -238,7 +238,7 @@ def _share(right: Chosen) -> Estimate:
 
 def _pipeline(probe: str, study: Study) -> Pipeline:
     if probe == "linear":
-        fit = LogisticRegression(C=study.strength, max_iter=ITERATIONS_MAX[0])
+        fit = LogisticRegression(C=study.strength, max_iter=ITERATIONS_MAX)
     else:
         fit = MLPClassifier(
             (UNITS,),
