@@ -10,7 +10,7 @@ from rich.console import Console
 
 from training.report.changes import compare
 from training.report.evaluation import read_evaluation
-from training.report.page import as_html, as_json, make_report
+from training.report.page import BLIND, as_html, as_json, make_report
 from training.report.printing import print_pdf
 from training.report.rule import DEFAULT_RULE, read_rule
 
@@ -33,7 +33,11 @@ def report(
         str | None, typer.Option(help="Their conflicts of interest; else it says: not stated.")
     ] = None,
     rule: Annotated[
-        Path, typer.Option(help="What is asked of the probe, set before it was measured.")
+        Path,
+        typer.Option(
+            help="What is asked of the probe, set before it was measured.",
+            show_default="rule.toml of this package",
+        ),
     ] = DEFAULT_RULE,
     since: Annotated[
         Path | None, typer.Option(help="The last report's evaluation, to be set beside this one.")
@@ -68,7 +72,8 @@ def report(
     page.write_text(as_html(made), "utf-8")
     (out / "report.json").write_text(as_json(made), "utf-8")
     console = Console()
-    console.print(made.conclusion, highlight=False, markup=False, soft_wrap=True)
+    for told in (made.conclusion, f"{BLIND} {made.caution}"):
+        console.print(told, highlight=False, markup=False, soft_wrap=True)
     console.print(f"page in {page}", highlight=False, markup=False, soft_wrap=True)
     if pdf:
         print_pdf(page, out / "report.pdf")

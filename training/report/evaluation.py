@@ -230,9 +230,9 @@ def _printable(written: Any) -> Any:
 
 
 def _require_complete(figures: Any, where: str) -> None:
-    """Refuse a value with half an interval, wherever it stands."""
+    """Refuse a value with a part of the rest of an estimate, wherever it stands."""
     if isinstance(figures, dict):
-        if "value" in figures and {"low", "high"} & figures.keys() and not is_estimate(figures):
+        if {"value"} < ESTIMATE & figures.keys() and not is_estimate(figures):
             raise ValueError(f"{where} lacks a part of value, low, high and n")
         for key, value in figures.items():
             _require_complete(value, f"{where}.{key}")

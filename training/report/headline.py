@@ -6,13 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from probing.estimates import Estimate
-from training.report.evaluation import ClaimedSet, Evaluation, Json
+from training.report.evaluation import ClaimedSet, Evaluation, Json, estimate, is_estimate
 from training.report.rule import figure_of
 from training.report.shown import Unit, scaled
+from training.report.tables import readable
 
 OUTPUTS = 10_000
 """Outputs for which false alarms and hours are stated."""
 MINUTES_PER_HOUR = 60
+STRESS = "stress"
+UNDISTURBED = "undisturbed"
+"""Name of the row in which nothing was changed."""
 
 Found = tuple[str, Estimate]
 
@@ -26,11 +30,13 @@ class Headline:
     label: str
     """For people."""
     of: str
-    """Which set or slice it is of; what is missing, where it was not measured."""
+    """Which set, slice or stress it is of; empty where it was not measured."""
     figure: Estimate | None
     """None where it was not measured."""
     unit: Unit
     """What it counts."""
+    under_stress: bool
+    """Whether texts or model were changed for it, which no rule looks at."""
 
     def as_json(self) -> Json:
         """As it stands in the JSON twin."""
@@ -70,6 +76,14 @@ def headlines(evaluation: Evaluation, *, minutes_per_case: float) -> tuple[Headl
             "worst_slice_false_alarms", "Worst slice, false alarms",
             _highest(_of_slices(evaluation, "false_alarms")),
         ),
+        _headline(
+            "stress_caught", "Misbehaving answers caught",
+            _lowest(_of_stresses(evaluation, "recall")), under_stress=True,
+        ),
+        _headline(
+            "stress_false_alarms", "Honest answers that are false alarms",
+            _highest(_of_stresses(evaluation, "false_alarms")), under_stress=True,
+        ),
     )  # fmt: skip
 
 
@@ -78,15 +92,29 @@ def slices(evaluation: Evaluation) -> int:
     return sum(len(test.parts) for test in evaluation.tests)
 
 
+def stresses(evaluation: Evaluation) -> int:
+    """Test sets under one stress each, among which the worst is found."""
+    return sum(1 for _ in _of_stresses(evaluation, "false_alarms"))
+
+
 def _headline(
     key: str,
     label: str,
     found: Found | None,
     unit: Unit = Unit.SHARE,
     factor: float = 1.0,
+    *,
+    under_stress: bool = False,
 ) -> Headline:
     of, figure = found or ("", None)
-    return Headline(key=key, label=label, of=of, figure=scaled(figure, factor), unit=unit)
+    return Headline(
+        key=key,
+        label=label,
+        of=of,
+        figure=scaled(figure, factor),
+        unit=unit,
+        under_stress=under_stress,
+    )
 
 
 def _of_sets(tests: Sequence[ClaimedSet], figure: str) -> Iterator[Found]:
@@ -102,6 +130,19 @@ def _of_slices(evaluation: Evaluation, figure: str) -> Iterator[Found]:
             found: Estimate | None = getattr(part, figure)
             if found is not None:
                 yield f"{test.name}, {part.name}", found
+
+
+def _of_stresses(evaluation: Evaluation, figure: str) -> Iterator[Found]:
+    measured = evaluation.figures(STRESS)
+    sentences = measured.get("stresses") or {}
+    for test in measured.get("tests") or ():
+        for row in test.get("rows") or ():
+            name, written = str(row.get("name")), row.get(figure)
+            found = estimate(written) if is_estimate(written) else None
+            if name != UNDISTURBED and found is not None:
+                how = sentences.get(name)
+                what = f"changed so that {how}" if how else f"under {readable(name)}"
+                yield f"{test.get('name')}, {what}", found
 
 
 def _lowest(found: Iterator[Found]) -> Found | None:

@@ -18,15 +18,17 @@ from markupsafe import Markup
 
 from training.report.changes import Comparison
 from training.report.evaluation import Evaluation, Json, estimate
-from training.report.headline import OUTPUTS, Headline, headlines, slices
+from training.report.headline import OUTPUTS, STRESS, Headline, headlines, slices, stresses
 from training.report.rule import Judged, Outcome, Rule, worst
 from training.report.sections import sections
-from training.report.shown import Unit, number, shown, unit_of
+from training.report.shown import NO_BREAK, Unit, number, shown, unit_of
 from training.report.tables import readable
 
 FORMAT = 1
 """Of the JSON twin."""
 NOT_STATED = "not stated"
+BLIND = "The rule does not look at stress: at answers, or a model, that were changed on purpose."
+"""True of every rule, since `rule.FIGURES` holds no figure of it."""
 ORGANISM = "magpie"
 """Name of the bundled model, of which a report says that it proves nothing about others."""
 HERE = Path(__file__).parent
@@ -63,7 +65,7 @@ class Report:
         """In one sentence."""
         probe, outcomes = self.evaluation.probe, [one.outcome for one in self.judged]
         if self.outcome is Outcome.MET:
-            return f"{probe} meets the rule that was set before."
+            return f"{probe} meets the rule that was set before, which does not look at stress."
         failed = self.outcome is Outcome.NOT_MET
         told = [
             f"{count} {'is' if count == 1 else 'are'} {outcome}"
@@ -72,6 +74,22 @@ class Report:
         ]
         claim = "does not meet the rule" if failed else "cannot be said to meet the rule"
         return f"{probe} {claim}: of {len(outcomes)} conditions {' and '.join(told)}."
+
+    @property
+    def stress_was_run(self) -> bool:
+        """Whether the probe was measured on texts, or a model, that were changed."""
+        return STRESS in self.evaluation.sections
+
+    @property
+    def caution(self) -> str:
+        """What the conclusion leaves out, in a plain sentence, to stand right beside it."""
+        if not self.stress_was_run:
+            return "No stress was run, so how the probe does there is not known."
+        caught, alarms = (one for one in self.headlines if one.under_stress)
+        return (
+            f"Under stress it catches, at worst, {_told(caught, 'misbehaving answers')}. "
+            f"It raises, at worst, false alarms on {_told(alarms, 'honest answers')}."
+        )
 
     @property
     def organism(self) -> bool:
@@ -126,7 +144,9 @@ def as_html(report: Report) -> str:
         subject=report.evaluation.subject,
         sections=sections(report.evaluation),
         slices=slices(report.evaluation),
+        stresses=stresses(report.evaluation),
         outputs=OUTPUTS,
+        blind=BLIND,
         regulation=tomllib.loads((HERE / "regulation.toml").read_text("utf-8")),
         style=Markup((HERE / "page.css").read_text("utf-8")),
         units=Unit,
@@ -147,6 +167,7 @@ def as_json(report: Report) -> str:
         "interests": report.interests,
         "minutes_per_case": report.minutes_per_case,
         "conclusion": report.conclusion,
+        "caution": f"{BLIND} {report.caution}",
         "rule": {
             "name": rule.name,
             "set_on": rule.set_on,
@@ -158,6 +179,15 @@ def as_json(report: Report) -> str:
         "losses": None if report.comparison is None else list(report.comparison.losses),
     }
     return json.dumps(twin, indent=1, allow_nan=False) + "\n"
+
+
+def _told(one: Headline, answers: str) -> str:
+    """A figure of page one within a sentence."""
+    if one.figure is None:
+        return f"a share of {answers} that was not measured"
+    letters = shown(one.figure, one.unit)
+    certain = f"{letters.interval}, n = {letters.n}".replace(" ", NO_BREAK)
+    return f"{letters.value} ({certain}) of {answers}: in the set {one.of}"
 
 
 def _judged_as_json(one: Judged) -> dict[str, Any]:

@@ -150,6 +150,8 @@ def _condition(written: dict[str, Any]) -> Condition:
     limits = (condition.at_least, condition.at_most)
     if condition.figure not in (*FIGURES, CONTROLS):
         raise ValueError(f"figure {condition.figure!r} is none of {(*FIGURES, CONTROLS)}")
+    if not all(limit is None or type(limit) in (int, float) for limit in limits):
+        raise ValueError(f"{condition.says!r} has a limit that is no number")
     if condition.sets not in SETS:
         raise ValueError(f"sets {condition.sets!r} is none of {tuple(SETS)}")
     if (condition.figure == CONTROLS) != (limits == (None, None)):

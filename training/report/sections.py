@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from probing.estimates import Estimate
 from training.report import plots
 from training.report.evaluation import CONTROLS, Evaluation, Json, estimate, is_estimate
+from training.report.findings import in_per_cent
 from training.report.plots import Plot
 from training.report.tables import (
     Table,
@@ -119,8 +120,8 @@ def _chapter(name: str, evaluation: Evaluation) -> Chapter:
         title=section.title,
         asks=question.asks,
         measured=True,
-        findings=section.findings,
-        refusals=section.refusals,
+        findings=tuple(in_per_cent(one, section.figures) for one in section.findings),
+        refusals=tuple(in_per_cent(one, section.figures) for one in section.refusals),
         plots=tuple(plot for plot in PLOTS.get(name, _no_plots)(evaluation) if plot),
         tables=tuple(TABLES.get(name, _all_tables(name))(evaluation)),
     )

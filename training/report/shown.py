@@ -29,6 +29,10 @@ class Shown:
 
     value: str
     """With its unit."""
+    low: str
+    """The interval's lower end, with its unit."""
+    high: str
+    """Its upper end."""
     interval: str
     """`96.1 to 99.4%`."""
     n: str
@@ -40,6 +44,8 @@ class Shown:
 
 NO_BREAK = "\u00a0"
 """A space at which no line ends."""
+FOUR_DIGITS = 1000
+"""From here on a number is shown without decimals, and never as a power of ten."""
 SHARE_WORDS = frozenset(
     {
         "recall",
@@ -57,9 +63,18 @@ SHARE_WORDS = frozenset(
         "same",
         "before",
         "achieved",
+        "below",
+        "between",
+        "above",
+        "observed",
+        "halted",
+        "predicted",
     }
 )
 """Words in a figure's name that make it a share."""
+SHARE_NAMES = frozenset({"low", "high", "fitted_on", "judged_on"})
+"""Names that are a share by themselves and not as a word of another: the edges of a bin of
+probabilities, and how much of the answers misbehaves."""
 AREA_WORDS = frozenset({"auroc", "auc", "pauc", "area"})
 """Words in a figure's name that make it an area."""
 
@@ -76,6 +91,8 @@ def shown(figure: Estimate, unit: Unit) -> Shown:
         value, low, high = (number(end, unit) for end in (figure.value, figure.low, figure.high))
     return Shown(
         value=value,
+        low=low,
+        high=high,
         interval=f"{low.removesuffix('%')} to {high}".replace(" ", NO_BREAK),
         n=f"{figure.n:,}",
     )
@@ -84,14 +101,15 @@ def shown(figure: Estimate, unit: Unit) -> Shown:
 def number(value: float, unit: Unit) -> str:
     """A number that is no estimate, such as a limit, in its unit."""
     if unit is Unit.SHARE:
-        return f"{100 * value:g}%"
+        return f"{100 * value:.4g}%"
     if unit is Unit.AREA:
         return f"{value:.3f}"
     if unit is Unit.COUNT:
         return f"{value:,.0f}"
     if unit is Unit.HOURS:
         return f"{value:,.1f}"
-    return f"{value:,.0f}" if value == round(value) else f"{value:,.4g}"
+    whole = value == round(value) or abs(value) >= FOUR_DIGITS
+    return f"{value:,.0f}" if whole else f"{value:.4g}"
 
 
 def unit_of(name: str) -> Unit:
@@ -99,7 +117,8 @@ def unit_of(name: str) -> Unit:
     words = set(name.lower().replace(":", " ").replace("_", " ").split())
     if words & AREA_WORDS:
         return Unit.AREA
-    return Unit.SHARE if words & SHARE_WORDS else Unit.PLAIN
+    share = words & SHARE_WORDS or name.rpartition(": ")[2] in SHARE_NAMES
+    return Unit.SHARE if share else Unit.PLAIN
 
 
 def scaled(figure: Estimate | None, factor: float) -> Estimate | None:

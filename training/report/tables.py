@@ -8,6 +8,7 @@ from typing import Any
 
 from probing.estimates import Estimate
 from training.report.evaluation import ClaimedSet, Control, Json, Part, estimate, is_estimate
+from training.report.findings import in_per_cent
 from training.report.shown import Shown, Unit, number, shown, unit_of
 
 Cell = str | Shown
@@ -29,6 +30,8 @@ TERMS = {
 PART_HEADS = ("AUROC", "AUROC of words alone", "caught", "false alarms")
 SILENT = frozenset({"tests", "rows", "points"})
 """Names of the file that say nothing to a reader."""
+VERBATIM = frozenset({"id"})
+"""Names of the file whose texts are looked up by their letters, underscores and all."""
 HEAT = (0.99, 0.95, 0.85, 0.7)
 """Least areas of the shades of a matrix, the deepest first."""
 
@@ -178,7 +181,7 @@ def _of_rows(name: str, rows: Sequence[Json]) -> Table:
             NO_REMARK if key in remarks and row.get(key) is None else _cell(key, row.get(key))
             for key in heads
         )
-        cells.append((_named(first), *others))
+        cells.append((first if heads[0] in VERBATIM else _named(first), *others))
     return Table(title=name, heads=tuple(map(readable, heads)), rows=tuple(cells))
 
 
@@ -213,7 +216,7 @@ def _cell(key: str, value: Any) -> Cell:
         return number(value, unit if isinstance(value, float) else Unit.PLAIN)
     if isinstance(value, list):
         return ", ".join(str(_cell(key, one)) for one in value) if _fits(value) else _told(value)
-    return str(value)
+    return in_per_cent(str(value), {})
 
 
 def figure_cell(figure: Estimate | None, unit: Unit) -> Cell:

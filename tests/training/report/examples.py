@@ -62,130 +62,176 @@ def claimed_set(name: str, *, dangerous: bool, caught: int, alarms: int, n: int 
 def sections() -> dict[str, Json]:
     """All sections but `cost`, which nobody measured here."""
     return {
-        "claim": {
-            "title": "From harmless to dangerous",
-            "findings": ["On grave matters it catches nearly all."],
-            "refusals": ["grave matters, recall at 0.1%: too few honest answers"],
-            "figures": {
-                "tests": [
-                    claimed_set("grave matters", dangerous=True, caught=297, alarms=30),
-                    claimed_set("petty matters", dangerous=False, caught=290, alarms=1),
-                ]
+        "claim": claim(),
+        "generalisation": generalisation(),
+        "controls": controls(),
+        "stress": stress(),
+        "delay": delay(),
+        "efficiency": efficiency(),
+        "thresholds": thresholds(),
+        "replay": replay(),
+    }
+
+
+def claim() -> Json:
+    """A dangerous set and a harmless one."""
+    return {
+        "title": "From harmless to dangerous",
+        "findings": ["On grave matters it catches nearly all."],
+        "refusals": ["grave matters, recall at 0.1%: too few honest answers"],
+        "figures": {
+            "tests": [
+                claimed_set("grave matters", dangerous=True, caught=297, alarms=30),
+                claimed_set("petty matters", dangerous=False, caught=290, alarms=1),
+            ]
+        },
+    }
+
+
+def generalisation() -> Json:
+    """Two harmless families, and a dangerous one to carry over to."""
+    return {
+        "title": "From family to family",
+        "findings": ["Every family carries over."],
+        "refusals": [],
+        "figures": {
+            "matrix": {
+                "board_games": {"chores": area(0.93), "silencing_alarm": area(0.8)},
+                "chores": {"board_games": area(0.999), "silencing_alarm": area(0.6)},
+            },
+            "left_out": {"board_games": area(0.97), "chores": area(0.99)},
+            "families": {"chores": "benign", "silencing_alarm": "dangerous"},
+        },
+    }
+
+
+def controls() -> Json:
+    """Two controls, both passed."""
+    return {
+        "title": "Honesty controls",
+        "findings": ["Words alone do worse."],
+        "refusals": [],
+        "figures": {
+            "bag_of_words": {"probe": area(0.99), "words": area(0.6), "warns": False},
+            "near_duplicates": {
+                "sets": [{"name": "grave matters", "pairs": 0, "worst": []}],
+                "warns": False,
             },
         },
-        "generalisation": {
-            "title": "From family to family",
-            "findings": ["Every family carries over."],
-            "refusals": [],
-            "figures": {
-                "matrix": {
-                    "board_games": {"chores": area(0.93), "silencing_alarm": area(0.8)},
-                    "chores": {"board_games": area(0.999), "silencing_alarm": area(0.6)},
-                },
-                "left_out": {"board_games": area(0.97), "chores": area(0.99)},
-                "families": {"chores": "benign", "silencing_alarm": "dangerous"},
+    }
+
+
+def stress() -> Json:
+    """One set under two stresses."""
+    return {
+        "title": "Under stress",
+        "findings": ["Typing errors cost little."],
+        "refusals": [],
+        "figures": {
+            "stresses": {
+                "typos": "two letters are swapped in some words",
+                "long_context": "a long conversation comes before the request",
             },
+            "tests": [{"name": "grave matters", "rows": stress_rows()}],
         },
-        "controls": {
-            "title": "Honesty controls",
-            "findings": ["Words alone do worse."],
-            "refusals": [],
-            "figures": {
-                "bag_of_words": {"probe": area(0.99), "words": area(0.6), "warns": False},
-                "near_duplicates": {
-                    "sets": [{"name": "grave matters", "pairs": 0, "worst": []}],
-                    "warns": False,
-                },
-            },
+    }
+
+
+def delay() -> Json:
+    """When the answers of one set are stopped."""
+    return {
+        "title": "Delay",
+        "findings": ["It trips late."],
+        "refusals": [],
+        "figures": {
+            "tests": [
+                {
+                    "name": "grave matters",
+                    "caught": share(297, 300),
+                    "distribution": [
+                        {"released": 12, "answers": 250},
+                        {"released": 13, "answers": 47},
+                    ],
+                }
+            ]
         },
-        "stress": {
-            "title": "Under stress",
-            "findings": ["Typing errors cost little."],
-            "refusals": [],
-            "figures": {"tests": [{"name": "grave matters", "rows": stress_rows()}]},
-        },
-        "delay": {
-            "title": "Delay",
-            "findings": ["It trips late."],
-            "refusals": [],
-            "figures": {
-                "tests": [
-                    {
-                        "name": "grave matters",
-                        "caught": share(297, 300),
-                        "distribution": [
-                            {"released": 12, "answers": 250},
-                            {"released": 13, "answers": 47},
-                        ],
-                    }
-                ]
-            },
-        },
-        "efficiency": {
-            "title": "How much training it takes",
-            "findings": ["A hundred pairs do."],
-            "refusals": [],
-            "figures": {
-                "pairs": 100,
-                "tests": [
-                    {
-                        "name": "grave matters",
-                        "points": [
-                            {
-                                "pairs": 10,
-                                "draws": 2,
-                                "auroc": area(0.8, n=2),
-                                "recall": None,
-                                "each": [{"auroc": area(0.79)}, {"auroc": area(0.81)}],
-                            },
-                            {
-                                "pairs": 100,
-                                "draws": 1,
-                                "auroc": area(0.98, n=1),
-                                "recall": None,
-                                "each": [{"auroc": area(0.98, n=600), "recall": share(95, 100)}],
-                            },
-                        ],
-                    }
-                ],
-            },
-        },
-        "thresholds": {
-            "title": "Thresholds",
-            "findings": ["A higher one would catch less."],
-            "refusals": [],
-            "figures": {
-                "rows": [
-                    {
-                        "threshold": -1.5,
-                        "recall": share(90, 100),
-                        "honest": [1, 2.5],
-                        "refusal": None,
-                    }
-                ],
-                "probability": {
-                    "maps": [
+    }
+
+
+def efficiency() -> Json:
+    """Few pairs, drawn twice, and all of them."""
+    return {
+        "title": "How much training it takes",
+        "findings": ["A hundred pairs do."],
+        "refusals": [],
+        "figures": {
+            "pairs": 100,
+            "tests": [
+                {
+                    "name": "grave matters",
+                    "points": [
                         {
-                            "map": "logistic",
-                            "brier": area(0.05),
-                            "bins": [
-                                {"low": 0.0, "high": 0.1, "predicted": 0.03}
-                                | {"observed": share(2, 100)},
-                                {"low": 0.9, "high": 1.0, "predicted": 0.97}
-                                | {"observed": share(95, 100)},
-                            ],
-                        }
-                    ]
-                },
-                "trace": list(range(40)),
+                            "pairs": 10,
+                            "draws": 2,
+                            "auroc": area(0.8, n=2),
+                            "recall": None,
+                            "each": [{"auroc": area(0.79)}, {"auroc": area(0.81)}],
+                        },
+                        {
+                            "pairs": 100,
+                            "draws": 1,
+                            "auroc": area(0.98, n=1),
+                            "recall": None,
+                            "each": [{"auroc": area(0.98, n=600), "recall": share(95, 100)}],
+                        },
+                    ],
+                }
+            ],
+        },
+    }
+
+
+def thresholds() -> Json:
+    """A row, a map with two bins, and a list too long for a cell."""
+    return {
+        "title": "Thresholds",
+        "findings": ["A higher one would catch less."],
+        "refusals": [],
+        "figures": {
+            "rows": [
+                {
+                    "threshold": -1.5,
+                    "recall": share(90, 100),
+                    "honest": [1, 2.5],
+                    "refusal": None,
+                }
+            ],
+            "probability": {
+                "maps": [
+                    {
+                        "map": "logistic",
+                        "brier": area(0.05),
+                        "bins": [
+                            {"low": 0.0, "high": 0.1, "predicted": 0.03}
+                            | {"observed": share(2, 100)},
+                            {"low": 0.9, "high": 1.0, "predicted": 0.97}
+                            | {"observed": share(95, 100)},
+                        ],
+                    }
+                ]
             },
+            "trace": list(range(40)),
         },
-        "replay": {
-            "title": "Offline and live",
-            "findings": ["All decisions agree."],
-            "refusals": [],
-            "figures": {"agreement": share(400, 400), "exact": True},
-        },
+    }
+
+
+def replay() -> Json:
+    """Every decision the same."""
+    return {
+        "title": "Offline and live",
+        "findings": ["All decisions agree."],
+        "refusals": [],
+        "figures": {"agreement": share(400, 400), "exact": True},
     }
 
 

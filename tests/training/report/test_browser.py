@@ -128,6 +128,24 @@ def test_every_text_and_line_can_be_told_from_what_is_behind_it(
     assert faint == []
 
 
+def test_findings_that_are_folded_on_the_screen_are_printed(browser: Any, tmp_path: Path) -> None:
+    """Paper cannot be unfolded: the page would be printed without them."""
+    evaluation = evaluation_json()
+    evaluation["sections"]["delay"]["findings"] = [f"finding {n}" for n in range(13)]
+    path = tmp_path / "report.html"
+    path.write_text(page(tmp_path, evaluation))
+    opened = browser.new_page()
+    opened.goto(path.as_uri())
+    last = opened.get_by_text("finding 12", exact=True)
+
+    on_screen = last.is_visible()
+    opened.emulate_media(media="print")
+    on_paper = last.is_visible()
+
+    opened.close()
+    assert (on_screen, on_paper) == (False, True)
+
+
 def test_the_page_is_printed_on_a4(browser: Any, tmp_path: Path) -> None:
     report(written(tmp_path), tmp_path, pdf=True)
 

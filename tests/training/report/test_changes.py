@@ -50,6 +50,26 @@ def test_a_gain_is_no_loss_and_more_false_alarms_are(tmp_path: Path) -> None:
     assert found.rows[0].verdict == "better"
 
 
+def test_more_answers_that_are_too_short_to_be_judged_are_a_loss(tmp_path: Path) -> None:
+    """A probe that may trip later is right more often, and lets more through unseen."""
+    later = evaluation_json()
+    later["sections"]["claim"]["figures"]["tests"][0]["unmonitored"] = share(90, 600)
+
+    (loss,) = changed(tmp_path, later).losses
+
+    assert loss.startswith("grave matters, too short to be judged: ")
+
+
+def test_a_set_that_is_new_is_no_loss(tmp_path: Path) -> None:
+    fewer = evaluation_json()
+    del fewer["sections"]["claim"]["figures"]["tests"][0]
+
+    found = changed(tmp_path, evaluation_json(), before=fewer)
+
+    assert found.losses == ()
+    assert {row.verdict for row in found.rows if row.of == "grave matters"} == {"new"}
+
+
 def test_what_is_no_longer_measured_is_a_loss(tmp_path: Path) -> None:
     """A set that is dropped because the probe does badly on it would go unseen."""
     fewer = evaluation_json()
@@ -71,6 +91,13 @@ def test_a_control_that_no_longer_passes_is_a_loss(tmp_path: Path) -> None:
     )
 
 
+def test_a_control_that_never_passed_is_not_lost_again(tmp_path: Path) -> None:
+    failing = evaluation_json()
+    failing["sections"]["controls"]["figures"]["bag_of_words"]["warns"] = True
+
+    assert changed(tmp_path, failing, before=failing).losses == ()
+
+
 def test_figures_of_another_model_or_other_answers_are_called_so(tmp_path: Path) -> None:
     other = evaluation_json(fingerprint="fedcba987654")
     other["subject"]["data"][1]["sha256"] = "c" * 64
@@ -79,3 +106,11 @@ def test_figures_of_another_model_or_other_answers_are_called_so(tmp_path: Path)
 
     assert "fingerprint differs" in model
     assert "grave matters" in answers
+
+
+def test_other_answers_to_fit_on_are_what_a_new_version_is_made_of(tmp_path: Path) -> None:
+    """Only test sets that differ make figures that cannot be compared."""
+    refitted = evaluation_json()
+    refitted["subject"]["data"][0]["sha256"] = "c" * 64
+
+    assert changed(tmp_path, refitted).cautions == ()

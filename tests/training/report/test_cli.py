@@ -22,7 +22,9 @@ def test_the_page_and_its_twin_are_written(
     twin = json.loads((out / "report.json").read_text("utf-8"))
     assert twin["minutes_per_case"] == 2
     assert twin["conclusion"] in (out / "report.html").read_text("utf-8")
-    assert twin["conclusion"] in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert twin["conclusion"] in printed
+    assert twin["caution"] in printed
 
 
 def test_the_last_report_is_set_beside_this_one(tmp_path: Path) -> None:

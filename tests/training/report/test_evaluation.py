@@ -48,6 +48,16 @@ def test_a_figure_without_its_interval_or_n_is_refused(tmp_path: Path, missing: 
         read(tmp_path, evaluation)
 
 
+@pytest.mark.parametrize("missing", [["low"], ["high"], ["n"], ["low", "high"]])
+def test_a_figure_in_a_list_is_held_to_the_same(tmp_path: Path, missing: list[str]) -> None:
+    evaluation = evaluation_json()
+    row = evaluation["sections"]["stress"]["figures"]["tests"][0]["rows"][1]
+    row["recall"] = {k: v for k, v in row["recall"].items() if k not in missing}
+
+    with pytest.raises(EvaluationUnreadable, match=r"tests\[0\]\.rows\[1\]\.recall lacks"):
+        read(tmp_path, evaluation)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -56,6 +66,7 @@ def test_a_figure_without_its_interval_or_n_is_refused(tmp_path: Path, missing: 
         ('{"format": 2}', "its format is 2, and this version reads 1"),
         ('{"format": 1, "created_at": "", "subject": {"probe": "a@1"}}', "no 'sections'"),
         ('{"format": 1, "created_at": "", "subject": {}, "sections": {}}', "no 'probe'"),
+        ('{"format": 1, "created_at": "", "subject": [], "sections": {}}', "indices"),
         ('{"format": NaN}', "NaN, which is no figure"),
     ],
 )
@@ -85,6 +96,10 @@ def test_a_control_that_warns_has_not_passed(tmp_path: Path) -> None:
     assert outcomes(tmp_path, {"figures": {"words": {"warns": True}}}) == {"words": False}
 
 
+def test_a_control_that_does_not_say_whether_it_warns_is_not_measured(tmp_path: Path) -> None:
+    assert outcomes(tmp_path, {"figures": {"words": {"words": area(0.6)}}}) == {"words": None}
+
+
 def test_a_control_that_was_refused_is_not_measured(tmp_path: Path) -> None:
     """Controls that could not be made would otherwise count as passed, all of none."""
     found = outcomes(
@@ -99,8 +114,12 @@ def test_a_control_that_was_refused_is_not_measured(tmp_path: Path) -> None:
 def test_letters_that_no_page_can_hold_are_marked(tmp_path: Path, letter: str) -> None:
     """One such letter in a data set's name would leave no report, or one that reads backwards."""
     evaluation = evaluation_json(data=[{"name": f"a{letter}b", "sha256": "", "role": "tested"}])
+    evaluation["sections"][f"c{letter}d"] = {}
 
-    assert read(tmp_path, evaluation).subject["data"][0]["name"] == "a\ufffdb"
+    found = read(tmp_path, evaluation)
+
+    assert found.subject["data"][0]["name"] == "a\ufffdb"
+    assert "c\ufffdd" in found.sections
 
 
 def test_the_file_is_named_by_its_bytes(tmp_path: Path) -> None:

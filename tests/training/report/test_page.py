@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2 import UndefinedError
 
+from probing.estimates import Estimate
 from tests.training.report.examples import area, claimed_set, evaluation_json, share
 from tests.training.report.pages import page, twin, without
 from training.report import page as pages
+from training.report.rule import FIGURES
 from training.report.sections import QUESTIONS
 
 GOLDEN = Path(__file__).parent / "golden.html"
@@ -71,13 +74,27 @@ def test_the_page_is_the_one_that_was_looked_at(tmp_path: Path) -> None:
     assert told == GOLDEN.read_text("utf-8")
 
 
+def test_a_name_that_the_template_gets_wrong_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be an empty place on the page, where a figure should stand."""
+    for name in ("page.css", "regulation.toml"):
+        (tmp_path / name).write_bytes((HERE / name).read_bytes())
+    (tmp_path / "page.html.jinja").write_text("{{ evaluation.prob }}")
+    monkeypatch.setattr(pages, "HERE", tmp_path)
+
+    with pytest.raises(UndefinedError, match="prob"):
+        page(tmp_path)
+
+
 def test_the_same_evaluation_gives_the_same_bytes(tmp_path: Path, example: str) -> None:
     """Two copies of a report could not be compared."""
     assert page(tmp_path) == example
 
 
 def test_a_rule_that_is_met_is_said_so_in_the_headline(example: str) -> None:
-    assert "<h1>toy@2 meets the rule that was set before.</h1>" in example
+    told = "toy@2 meets the rule that was set before, which does not look at stress."
+    assert f"<h1>{told}</h1>" in example
 
 
 def test_a_rule_that_is_not_met_is_said_so_in_the_headline(tmp_path: Path) -> None:
@@ -98,6 +115,114 @@ def test_the_headline_tells_what_failed_from_what_is_missing(tmp_path: Path) -> 
     del evaluation["sections"]["controls"]
 
     assert "of 3 conditions 1 is not met and 1 is not measured." in page(tmp_path, evaluation)
+
+
+def test_what_the_probe_does_worst_under_stress_stands_beside_the_conclusion(example: str) -> None:
+    """A reader of page one alone would take the rule's figures for those of changed texts."""
+    told = shown(example)
+
+    beside = told.split("A probe reads the inner state")[0]
+    where = "in the set grave matters, changed so that a long conversation comes before the request"
+    assert pages.BLIND in beside
+    assert f"at worst, 70.0% (60.0 to 78.8%, n = 100) of misbehaving answers: {where}." in beside
+    assert f"false alarms on 21.0% (13.5 to 30.3%, n = 100) of honest answers: {where}." in beside
+    assert f"Misbehaving answers caught 70.0% 60.0 to 78.8%, n = 100 {where}" in told
+    assert f"Honest answers that are false alarms 21.0% 13.5 to 30.3%, n = 100 {where}" in told
+    assert "are about answers that nobody changed. What came of changing them" in told
+
+
+def test_page_one_says_that_stress_was_not_run(tmp_path: Path) -> None:
+    """Silence would read as nothing found."""
+    told = shown(page(tmp_path, without("stress")))
+
+    assert f"{pages.BLIND} No stress was run" in told
+    assert "Misbehaving answers caught not run Honest answers that are false alarms not run" in told
+    assert "Stress was not run: how the probe does on changed answers" in told
+    assert "are about answers that nobody changed. Stress was not run." in told
+
+
+def test_that_some_stress_could_not_be_measured_is_said_on_page_one(tmp_path: Path) -> None:
+    """The worst of the others would be taken for the worst of all."""
+    evaluation = evaluation_json()
+    evaluation["sections"]["stress"]["refusals"] = ["grave matters, typos: too long"]
+
+    told = shown(page(tmp_path, evaluation))
+
+    assert "the worst of 2 measurements, each of one stress on one test set" in told
+    assert "by chance alone; others could not be made, and the section on stress says why." in told
+
+
+def test_a_stress_section_without_a_figure_says_so_beside_the_conclusion(tmp_path: Path) -> None:
+    evaluation = evaluation_json()
+    evaluation["sections"]["stress"]["figures"] = {}
+
+    told = shown(page(tmp_path, evaluation))
+
+    assert "at worst, a share of misbehaving answers that was not measured." in told
+    assert "false alarms on a share of honest answers that was not measured." in told
+
+
+def test_no_rule_can_look_at_stress() -> None:
+    """The page says of every rule that it does not."""
+    assert not [figure for figure in FIGURES if "stress" in figure]
+
+
+@pytest.mark.parametrize(
+    ("place", "figure", "told"),
+    [
+        (0, {"recall": share(200, 300)}, "at least 90% grave matters: 66.7% 61.0 to 72.0%, "
+         "n = 300 may be as low as 61.0%"),
+        (1, {"false_alarms": share(4, 300)}, "at most 2% petty matters: 1.3% 0.4 to 3.4%, "
+         "n = 300 may be as high as 3.4%"),
+    ],
+)  # fmt: skip
+def test_the_end_that_speaks_against_the_probe_is_told_where_a_limit_is_not_met(
+    tmp_path: Path, example: str, place: int, figure: dict[str, Any], told: str
+) -> None:
+    """1.3% against at most 2% would look like a mistake of the page."""
+    evaluation = evaluation_json()
+    evaluation["sections"]["claim"]["figures"]["tests"][place]["parts"][0] |= figure
+
+    html = shown(page(tmp_path, evaluation))
+
+    assert told in html
+    assert html.count("may be as") == 1
+    assert "may be as" not in shown(example)
+
+
+def test_an_id_in_the_first_column_keeps_its_letters(tmp_path: Path) -> None:
+    """Nobody would find the example under the name that the page gives it."""
+    evaluation = evaluation_json()
+    (duplicates,) = evaluation["sections"]["controls"]["figures"]["near_duplicates"]["sets"]
+    duplicates["worst"] = [{"id": "v1-lost_property-0100", "of": "v1-lost_property-0138"}]
+
+    told = shown(page(tmp_path, evaluation))
+
+    assert "v1-lost_property-0100 v1-lost_property-0138" in told
+
+
+def test_rates_of_findings_are_percentages_as_everywhere_on_the_page(tmp_path: Path) -> None:
+    evaluation = evaluation_json()
+    stress = evaluation["sections"]["stress"]
+    stress["findings"] = [f"It catches {Estimate(**share(70, 100))} of them."]
+    stress["refusals"] = ["100 answers cannot support a false-positive rate of 0.001"]
+
+    told = shown(page(tmp_path, evaluation))
+
+    assert "It catches 70.0% [60.0, 78.8] n=100 of them." in told
+    assert "a false-positive rate of 0.1%" in told
+
+
+def test_probabilities_of_a_table_stand_in_the_unit_of_the_shares_beside_them(example: str) -> None:
+    assert "low high predicted observed 0% 10% 3% 2.0% 0.2 to 7.0%, n = 100" in shown(example)
+
+
+def test_a_rate_in_a_remark_of_a_table_is_a_percentage(tmp_path: Path) -> None:
+    evaluation = evaluation_json()
+    (row,) = evaluation["sections"]["thresholds"]["figures"]["rows"]
+    row["refusal"] = "100 answers cannot support a rate of 0.001"
+
+    assert "cannot support a rate of 0.1%" in shown(page(tmp_path, evaluation))
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
@@ -257,6 +382,12 @@ def test_the_twin_holds_page_one(tmp_path: Path) -> None:
     assert found["conclusion"] in page(tmp_path, worse())
 
 
+def test_the_twin_holds_no_number_that_json_has_not(tmp_path: Path) -> None:
+    """A machine that reads it would stop there, or take it for a figure."""
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        twin(tmp_path, minutes_per_case=float("nan"))
+
+
 def test_more_sets_than_a_plot_can_tell_apart_are_said_to_be_left_out(tmp_path: Path) -> None:
     evaluation = evaluation_json()
     evaluation["sections"]["claim"]["figures"]["tests"] += [
@@ -264,6 +395,15 @@ def test_more_sets_than_a_plot_can_tell_apart_are_said_to_be_left_out(tmp_path: 
     ]
 
     assert "2 of 8 sets stand in the tables only." in shown(page(tmp_path, evaluation))
+
+
+def test_what_came_of_a_control_is_told_in_words(tmp_path: Path) -> None:
+    evaluation = evaluation_json()
+    evaluation["sections"]["controls"]["figures"]["bag_of_words"]["warns"] = True
+
+    told = shown(page(tmp_path, evaluation))
+
+    assert "control outcome bag of words speaks against the probe near duplicates passed" in told
 
 
 def test_a_missing_figure_is_told_from_a_remark_that_nobody_made(tmp_path: Path) -> None:

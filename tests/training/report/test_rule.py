@@ -116,6 +116,7 @@ def test_what_is_not_met_counts_before_what_is_not_measured() -> None:
         (RECALL.replace('"recall"', '"reccall"'), "'reccall' is none of"),
         (RECALL.replace('"dangerous"', '"grave"'), "'grave' is none of"),
         (RECALL.replace("at_least", "atleast"), "unexpected keyword"),
+        (RECALL.replace("0.9", '"0.9"'), "a limit that is no number"),
         (RECALL.replace("\nat_least = 0.9", ""), "needs a limit"),
         (CONTROLS + "\nat_least = 0.9", "controls need none"),
         ('figure = "recall"\nat_least = 0.9', "missing 1 required"),
@@ -129,13 +130,26 @@ def test_a_rule_that_would_ask_something_else_is_refused(
         rule(tmp_path, condition)
 
 
-@pytest.mark.parametrize("text", ["", "name = ", 'name = "a"\nset_on = 2026-01-01\ncondition = []'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "name = ",
+        'name = "a"\nset_on = 2026-01-01\ncondition = []',
+        f'name = "a"\nset_on = "soon"\n[[condition]]\n{RECALL}',
+    ],
+)
 def test_a_rule_that_asks_nothing_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "rule.toml"
     path.write_text(text)
 
     with pytest.raises(RuleUnreadable, match=r"after the pattern of training/report/rule\.toml"):
         read_rule(path)
+
+
+def test_a_rule_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RuleUnreadable, match=r"none\.toml: No such file"):
+        read_rule(tmp_path / "none.toml")
 
 
 def test_a_changed_rule_has_another_hash(tmp_path: Path) -> None:
