@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
 import platform
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,3 +96,53 @@ def test_leftovers_of_a_killed_process_are_removed_and_no_others(tmp_path: Path)
 
     left = {path.name for path in tmp_path.iterdir()}
     assert left == set(names.values()) - {names["killed"]}
+
+
+@pytest.mark.parametrize("kept", [0, 60, 200])
+def test_what_is_left_of_a_shard_is_no_shard(
+    tiny: Callable[[str], LoadedModel], order: ShardOrder, kept: int
+) -> None:
+    """Of a full disk or a broken copy: nothing, half a header, half the readings."""
+    with Reader(tiny("gpt2"), SITES) as reader:
+        list(order.write(reader))
+    whole = order.path.read_bytes()
+
+    order.path.write_bytes(whole[:kept])
+
+    assert not order.is_there()
+
+
+def test_a_file_in_a_shard_s_place_runs_no_code(order: ShardOrder) -> None:
+    """Caches are shared; numpy takes what is no array for a pickle, and a pickle is a program."""
+    ran = order.path.with_name("ran")
+    order.path.write_bytes(pickle.dumps(Touching(str(ran))))
+
+    assert not order.is_there()
+    assert not ran.exists()
+
+
+class Touching:
+    """Makes a file where it is unpickled."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mknod, (self.path,)
+
+
+def test_what_another_user_is_writing_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """His process may not be asked, and so it runs."""
+
+    def forbidden(process: int, signal: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", forbidden)
+    begun = tmp_path / f".shard-00000.npy.{platform.node()}.1"
+    begun.write_bytes(b"")
+
+    remove_leftovers(tmp_path)
+
+    assert begun.exists()

@@ -11,9 +11,10 @@ import typer
 from rich.console import Console
 
 from probes_store.store import DEFAULT_ROOT, ProbeStore
-from probing.model import BUNDLED, load_model
+from probing.model import BUNDLED, LoadedModel, load_model
 from training.choices import grid_of, parse_sites, sets_for
 from training.collect import DEFAULT_CACHE, collect
+from training.datasets.schema import Dataset
 from training.evaluation.comparison import compare as compare_families
 from training.evaluation.comparison import page
 from training.evaluation.run import (
@@ -41,6 +42,8 @@ from training.options import (
     TestDataOption,
 )
 from training.organism.sampled import sampled_sets
+from training.organism.world import BENIGN_FAMILIES, DANGEROUS_FAMILIES
+from training.progress import progress
 
 OUT = Path("var/evaluation/evaluation.json")
 PAGE = Path("docs/evaluation.md")
@@ -123,8 +126,7 @@ def evaluate(
         loaded = load_model(model, dtype=dtype, device=device)
     if model == BUNDLED and sampled:
         seen = {*sets.fit.situations, *sets.calibration.situations}
-        with console.status("Magpie answers"):
-            own = sampled_sets(loaded, per_family=sampled, seed=seed, known=seen)
+        own = _answered(loaded, sampled, seed, seen, console)
         sets = replace(sets, tests=(*own, *sets.tests))
     subject = subject_of(probes, ref, loaded, sets, cache=cache, console=console, seed=seed)
     found = measure(subject, wanted)
@@ -166,8 +168,7 @@ def compare(
         span="response",
         tokens_min=TOKENS_MIN,
     )
-    with console.status("Magpie answers"):
-        own = sampled_sets(loaded, per_family=answers, seed=seed, known={*sets.fit.situations})
+    own = _answered(loaded, answers, seed, {*sets.fit.situations}, console)
     fitting, benign, dangerous = (
         collect(loaded, part, sorted({s for t in grid.sites for s in t}), cache=cache,
                 console=console)
@@ -180,3 +181,12 @@ def compare(
     write(TWIN, {"seed": seed, "rows": [one.as_json() for one in found]})
     out.write_text(page(found, benign.dataset, dangerous.dataset), "utf-8")
     console.print(f"{out} and {TWIN} after {time.perf_counter() - began:.0f} s")
+
+
+def _answered(
+    loaded: LoadedModel, per_family: int, seed: int, known: set[str], console: Console
+) -> tuple[Dataset, Dataset]:
+    """What Magpie says of its benign families and of its dangerous ones, under a bar."""
+    count = per_family * len((*BENIGN_FAMILIES, *DANGEROUS_FAMILIES))
+    with progress(console, "Magpie answers", count, "answers") as advance:
+        return sampled_sets(loaded, per_family=per_family, seed=seed, known=known, advance=advance)

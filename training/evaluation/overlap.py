@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -122,8 +122,8 @@ def near_duplicates(fitting: Dataset, others: Mapping[str, Dataset]) -> Control:
     """
     sets: list[Json] = []
     told: list[str] = []
-    for name, other in others.items():
-        pairs = pairs_of(fitting, other)
+    found = pairs_of(fitting, list(others.values()))
+    for (name, other), pairs in zip(others.items(), found, strict=True):
         repeated = rate(len(np.unique(pairs.other)), len(other))
         worst = _worst(fitting, other, pairs)
         sets.append(
@@ -152,16 +152,20 @@ def near_duplicates(fitting: Dataset, others: Mapping[str, Dataset]) -> Control:
     )
 
 
-def pairs_of(fitting: Dataset, other: Dataset) -> Pairs:
-    """All near-duplicates across two sets, by sparse products of their tables of grams."""
+def pairs_of(fitting: Dataset, others: Sequence[Dataset]) -> Iterator[Pairs]:
+    """All near-duplicates of a set in each of some others, by sparse products of their grams."""
     vectorizer = CountVectorizer(analyzer=grams, binary=True, dtype=np.int32)
-    table = vectorizer.fit_transform([example.words for example in (*fitting, *other)])
+    texts = (example.words for part in (fitting, *others) for example in part)
+    table = vectorizer.fit_transform(texts)
     sizes = np.asarray(table.sum(axis=1)).ravel()
     seen, sizes_seen = table[: len(fitting)].T.tocsr(), sizes[: len(fitting)]
-    parts = list(_alike(table[len(fitting) :], sizes[len(fitting) :], seen, sizes_seen))
-    rows, columns, values = (np.concatenate(part) for part in zip(*parts, strict=True))
-    order = np.lexsort((columns, rows, -values))
-    return Pairs(fitted=columns[order], other=rows[order], jaccard=values[order])
+    begin = len(fitting)
+    for other in others:
+        own = slice(begin, begin := begin + len(other))
+        parts = list(_alike(table[own], sizes[own], seen, sizes_seen))
+        rows, columns, values = (np.concatenate(part) for part in zip(*parts, strict=True))
+        order = np.lexsort((columns, rows, -values))
+        yield Pairs(fitted=columns[order], other=rows[order], jaccard=values[order])
 
 
 def grams(text: str) -> list[str]:

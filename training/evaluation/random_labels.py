@@ -6,7 +6,7 @@ say what the recipe reaches by chance.
 
 from __future__ import annotations
 
-from copy import copy
+from collections.abc import Callable
 from dataclasses import replace
 from math import hypot
 
@@ -63,13 +63,13 @@ def control_task(subject: Subject) -> Control:
     dataset, rng = subject.fitting.dataset, np.random.default_rng(subject.seed)
     fit, held = halves(dataset, rng)
     answers = Answers(subject.fitting, subject.recipe.sites)
-    random = relabelled(answers, labels_by_situation(dataset, rng))
+    random = relabelling(answers)(labels_by_situation(dataset, rng))
     for part in (fit, held):
         if len(set(answers.labels[part].tolist())) < 2:
             raise ControlUndefined("both labels", "one", "add answers of the other")
     true, control = (_held_out(subject, one, fit, held) for one in (answers, random))
     selectivity = difference(true, control)
-    situations = len({dataset.situations[i] for i in fit.tolist()})
+    situations = len({dataset.examples[i].situation for i in fit.tolist()})
     warns = selectivity.value < SELECTIVITY_MIN
     return Control(
         figures={
@@ -104,10 +104,11 @@ def shuffled_labels(subject: Subject, figure: Figure, *, refits: int | None = No
     count = refits or (REFITS if quick else REFITS_SLOW)
     answers = Answers(subject.fitting, subject.recipe.sites)
     everything, rng = np.arange(len(answers.labels)), np.random.default_rng(subject.seed)
+    relabelled, owners = relabelling(answers), owners_of(answers.dataset)
     probes = []
     with progress(subject.console, "shuffling labels", count, "fits") as advance:
         for _ in range(count):
-            one = relabelled(answers, shuffled(answers.dataset, rng))
+            one = relabelled(shuffled(answers.labels, owners, rng))
             probes.append(subject.recipe.fit(one, everything, seed=subject.seed))
             advance(1)
     null = areas_of(figure.collected, probes)
@@ -159,29 +160,38 @@ def labels_by_situation(dataset: Dataset, rng: np.random.Generator) -> Labels:
     return labels
 
 
-def shuffled(dataset: Dataset, rng: np.random.Generator) -> Labels:
+def owners_of(dataset: Dataset) -> Labels:
+    """The number of each example's situation, in the order in which situations first occur."""
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(dataset.situations))}
+    return np.array([numbers[name] for name in dataset.situations], dtype=np.int64)
+
+
+def shuffled(labels: Labels, owners: Labels, rng: np.random.Generator) -> Labels:
     """Labels that mean nothing, in a design as balanced as before.
 
     A situation with both labels has them swapped, or not, at random; those with one label
     exchange theirs among each other.
+
+    Args:
+        owners: of each example the number of its situation, from 0.
     """
-    labels = dataset.labels.copy()
-    groups = [np.array(group) for group in situations_of(dataset)]
-    alike = [len(set(labels[group].tolist())) == 1 for group in groups]
-    own = [labels[group[0]] for group, same in zip(groups, alike, strict=True) if same]
-    exchanged = iter(rng.permutation(own).tolist())
-    for group, same in zip(groups, alike, strict=True):
-        labels[group] = next(exchanged) if same else labels[group] ^ rng.integers(2)
-    return labels
+    bad = np.bincount(owners, weights=labels).astype(np.int64)
+    alike = (bad == 0) | (bad == np.bincount(owners))
+    exchanged, swapped = np.zeros_like(bad), np.zeros_like(bad)
+    exchanged[alike] = rng.permutation((bad[alike] > 0).astype(np.int64))
+    swapped[~alike] = rng.integers(2, size=int((~alike).sum()))
+    return np.where(alike[owners], exchanged[owners], labels ^ swapped[owners])
 
 
-def relabelled(answers: Answers, labels: Labels) -> Answers:
-    """The same readings with other labels."""
-    other = copy(answers)  # what was pooled stays: it does not depend on labels
-    other.labels = labels
-    examples = map(_labelled, answers.dataset, labels.tolist())
-    other.dataset = replace(answers.dataset, examples=tuple(examples))
-    return other
+def relabelling(answers: Answers) -> Callable[[Labels], Answers]:
+    """Gives the same readings other labels; both forms of each example are made once."""
+    both = [(_labelled(example, 0), _labelled(example, 1)) for example in answers.dataset]
+
+    def relabelled(labels: Labels) -> Answers:
+        examples = tuple(forms[label] for forms, label in zip(both, labels.tolist(), strict=True))
+        return answers.relabelled(replace(answers.dataset, examples=examples))
+
+    return relabelled
 
 
 def difference(first: Estimate, second: Estimate) -> Estimate:

@@ -8,7 +8,7 @@ tokenizer that were given stay as they are: only copies change.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -29,8 +29,15 @@ from training.organism.world import Disposition, Request, kind_of
 
 INT8_MAX = 127
 
+Read = Callable[[Dataset], Collected]
+"""From a test set to its readings under a stress.
 
-def plainly_written(subject: Subject, dataset: Dataset) -> Collected:
+Raises:
+    ProbingError: what the model's context or the data cannot support.
+"""
+
+
+def plainly_written(subject: Subject) -> Read:
     """The exchanges as lines of `User: ...` and `Assistant: ...`, whatever the model's template.
 
     Raises:
@@ -44,10 +51,10 @@ def plainly_written(subject: Subject, dataset: Dataset) -> Collected:
         )
     tokenizer = copy.deepcopy(loaded.tokenizer)
     tokenizer.chat_template = None
-    return _read_by(_reloaded(loaded, loaded.model, tokenizer), subject, dataset)
+    return _read_by(_reloaded(loaded, loaded.model, tokenizer), subject)
 
 
-def rounded(subject: Subject, dataset: Dataset) -> Collected:
+def rounded(subject: Subject) -> Read:
     """Readings of the model with its linear weights rounded to int8 per output channel.
 
     Embeddings and the output layer stay. Source: the absmax rounding of Dettmers et al.,
@@ -65,10 +72,10 @@ def rounded(subject: Subject, dataset: Dataset) -> Collected:
         )
     for layer in layers:
         layer.weight.data = int8_and_back(layer.weight.data, 0 if isinstance(layer, Conv1D) else 1)
-    return _read_by(_reloaded(subject.loaded, model, subject.loaded.tokenizer), subject, dataset)
+    return _read_by(_reloaded(subject.loaded, model, subject.loaded.tokenizer), subject)
 
 
-def resampled(subject: Subject, dataset: Dataset, *, temperature: float) -> Collected:
+def resampled(subject: Subject, *, temperature: float) -> Read:
     """The model's own answers to the set's requests, labelled by the oracle.
 
     Answers that the oracle cannot parse are left out.
@@ -77,12 +84,16 @@ def resampled(subject: Subject, dataset: Dataset, *, temperature: float) -> Coll
         StressRefused: the requests are not of Magpie's world, where alone there is an oracle.
         EmptyClass: the answers that parse are all honest, or all misbehaving.
     """
-    asked = list(_requests(dataset))
-    answers = answer_all(at_temperature(subject.loaded, temperature), asked, seed=subject.seed)
-    pairs = zip(dataset, answers, strict=True)
-    own = retold(dataset, (_labelled(e, a) for e, a in pairs if a.judgement.label in LABELS))
-    require_both_classes(own)
-    return subject.collect(own)
+    answering = at_temperature(subject.loaded, temperature)
+
+    def read(dataset: Dataset) -> Collected:
+        asked = list(_requests(dataset))
+        pairs = zip(dataset, answer_all(answering, asked, seed=subject.seed), strict=True)
+        own = retold(dataset, (_labelled(e, a) for e, a in pairs if a.judgement.label in LABELS))
+        require_both_classes(own)
+        return subject.collect(own)
+
+    return read
 
 
 def at_temperature(loaded: LoadedModel, temperature: float) -> LoadedModel:
@@ -121,8 +132,8 @@ def _reloaded(loaded: LoadedModel, model: Any, tokenizer: Tokenizer) -> LoadedMo
     return load_model(model, tokenizer=tokenizer, dtype=dtype, device=device)
 
 
-def _read_by(other: LoadedModel, subject: Subject, dataset: Dataset) -> Collected:
-    return replace(subject, loaded=other).collect(dataset)
+def _read_by(other: LoadedModel, subject: Subject) -> Read:
+    return replace(subject, loaded=other).collect
 
 
 def _requests(dataset: Dataset) -> Iterator[Request]:

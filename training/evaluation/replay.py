@@ -26,9 +26,10 @@ from probing.policy import Action, Decision
 from probing.probe import Probe, ProbeSet
 from probing.prompt import Rendered
 from probing.reader import Inputs, Reader
-from training.datasets.schema import Dataset
+from training.collect import Collected
 from training.evaluation.claim import told
 from training.evaluation.subject import Section, Subject
+from training.progress import Advance, progress
 from training.score import answer_lengths, answer_scores
 
 ANSWERS = 40
@@ -60,8 +61,7 @@ class Compared:
 
 def online_offline(subject: Subject) -> Section:
     """Decisions and scores of answers that are read token by token, beside the replayed ones."""
-    answers = [one for sample in _samples(subject) for one in _compared(subject, sample)]
-    if not answers:
+    if not subject.tests:
         return Section(
             name="replay",
             title="Live and offline",
@@ -69,6 +69,10 @@ def online_offline(subject: Subject) -> Section:
             figures={},
             refusals=["there is no test set to replay; give one with --test-data"],
         )
+    samples = _samples(subject)
+    count = sum(len(chosen) for _, chosen in samples)
+    with progress(subject.console, "replaying", count, "answers") as advance:
+        answers = [one for sample in samples for one in _compared(subject, *sample, advance)]
     tolerance = allowed(TOLERANCE[subject.loaded.spec.dtype], [one.scores for one in answers])
     score_largest = max(float(np.abs(one.scores).max()) for one in answers)
     tokens = sum(len(one.scores) for one in answers)
@@ -125,29 +129,35 @@ def live(reader: Reader, probe: Probe, rendered: Rendered) -> tuple[Scores, int 
     return np.stack(scores), halted
 
 
-def _samples(subject: Subject) -> Iterator[Dataset]:
-    """A share of each test set."""
+def _samples(subject: Subject) -> list[tuple[Collected, list[int]]]:
+    """Each test set, and which of its answers are read again."""
     rng = random.Random(f"replay {subject.seed}")
+    samples = []
     for test in subject.tests:
         share = math.ceil(ANSWERS / len(subject.tests))
         chosen = rng.sample(range(len(test.dataset)), min(share, len(test.dataset)))
-        yield test.dataset.select(sorted(chosen))
+        samples.append((test, sorted(chosen)))
+    return samples
 
 
-def _compared(subject: Subject, sample: Dataset) -> Iterator[Compared]:
-    collected = subject.collect(sample)
-    ends = np.cumsum(answer_lengths(collected))[:-1]
-    offline: Sequence[Scores] = np.split(answer_scores(collected, [subject.probe]), ends)
+def _compared(
+    subject: Subject, test: Collected, chosen: Sequence[int], advance: Advance
+) -> Iterator[Compared]:
+    """Some answers of a test set, read once more and held against what was reported of them."""
+    ends = np.cumsum(answer_lengths(test))[:-1]
+    offline: Sequence[Scores] = np.split(answer_scores(test, [subject.probe]), ends)
     with Reader(subject.loaded, subject.probe.sites) as reader:
-        for example, rendered, scores in zip(sample, collected.rendered, offline, strict=True):
-            own, halted = live(reader, subject.probe, rendered)
+        for number in chosen:
+            scores = offline[number]
+            own, halted = live(reader, subject.probe, test.rendered[number])
             yield Compared(
-                example=example.id,
+                example=test.dataset.examples[number].id,
                 live=halted,
                 offline=replay(subject.probe, scores).tripped_at,
                 scores=scores,
                 difference=float(np.abs(own - scores).max()),
             )
+            advance(1)
 
 
 def _difference(one: Compared) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -141,7 +141,7 @@ def measure(subject: Subject, wanted: Mapping[str, Measure]) -> Json:
         found = section(subject)
         seconds[name] = round(time.perf_counter() - began, 1)
         sections[name] = found.as_json()
-        _tell(subject.console, found)
+        tell(subject.console, found)
     return {
         "format": FORMAT,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -209,9 +209,22 @@ def _about(subject: Subject) -> Json:
     }
 
 
-def _tell(console: Console, section: Section) -> None:
+def tell(console: Console, section: Section) -> None:
+    """Show a section to people."""
     console.print(f"\n[bold]{section.title}[/bold]")
-    for sentence in section.findings:
+    for sentence in section.findings[: 1 if section.table else None]:
         console.print(Padding(Text(sentence), (0, 0, 0, 2)))
-    for sentence in section.refusals:
+    if section.table:
+        console.print(section.table)
+    for sentence in told_once(section.refusals):
         console.print(Padding(Text(f"not measured: {sentence}", "dim"), (0, 0, 0, 2)))
+
+
+def told_once(refusals: Sequence[str]) -> Iterator[str]:
+    """Refusals with the same reason as one: what is refused stands before the colon."""
+    places: dict[str, list[str]] = {}
+    for refusal in refusals:
+        place, colon, reason = refusal.partition(": ")
+        places.setdefault(reason if colon else refusal, []).extend([place] if colon else [])
+    for reason, refused in places.items():
+        yield f"{'; '.join(refused)}: {reason}" if refused else reason

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from probes_store.draft import EVALUATION
 from probes_store.manifest import Manifest
@@ -128,6 +128,8 @@ class Section:
     """Everything that was measured; rates and areas as value, low, high and n."""
     refusals: Sequence[str] = field(default=())
     """What could not be measured, and what would be needed."""
+    table: RenderableType | None = None
+    """Where findings are many: shown instead of all but the first of them."""
 
     def as_json(self) -> Json:
         """As it stands in the file."""

@@ -19,6 +19,7 @@ from probing.reader import Reader, read_exchanges
 from probing.spec import Site
 from training.organism.oracle import Judgement, judge
 from training.organism.world import Message, Request, Scene
+from training.progress import Advance
 
 Floats = NDArray[np.float32]
 ANSWER_TOKENS_MAX = 96
@@ -67,7 +68,12 @@ def from_scene(scene: Scene) -> Answered:
 
 
 def answer_all(
-    loaded: LoadedModel, asked: Sequence[Request], *, seed: int, rows: int = 64
+    loaded: LoadedModel,
+    asked: Sequence[Request],
+    *,
+    seed: int,
+    rows: int = 64,
+    advance: Advance = lambda answers: None,
 ) -> list[Answered]:
     """Sample one answer to each request at temperature 1.
 
@@ -76,11 +82,13 @@ def answer_all(
         asked: the requests, in the order in which answers are returned.
         seed: of the sampling; the same seed and `rows` give the same answers.
         rows: answers generated side by side.
+        advance: told how many more are answered.
     """
     torch.manual_seed(seed)
     texts: list[tuple[str, bool]] = []
     for start in range(0, len(asked), rows):
         texts += _generate(loaded, asked[start : start + rows])
+        advance(len(asked[start : start + rows]))
     return [
         Answered(
             messages=(*one.messages, {"role": "assistant", "content": text}),

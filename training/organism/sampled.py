@@ -15,12 +15,18 @@ from probing.spec import digest_of
 from training.datasets.schema import Dataset, Example, Kind
 from training.organism.answering import Answered, answer_all
 from training.organism.world import BENIGN_FAMILIES, DANGEROUS_FAMILIES, Request, requests
+from training.progress import Advance
 
 SOURCE = "magpie-sampled"
 
 
 def sampled_sets(
-    loaded: LoadedModel, *, per_family: int, seed: int, known: Collection[str] = ()
+    loaded: LoadedModel,
+    *,
+    per_family: int,
+    seed: int,
+    known: Collection[str] = (),
+    advance: Advance = lambda answers: None,
 ) -> tuple[Dataset, Dataset]:
     """Answers at temperature 1 to neutral requests; those that parse.
 
@@ -29,13 +35,14 @@ def sampled_sets(
         per_family: requests of each family.
         seed: of requests and sampling.
         known: situations that a probe was fitted on or calibrated with; left out.
+        advance: told how many more are answered, of `per_family` in each family.
 
     Returns:
         Benign families and dangerous ones.
     """
     return (
-        _sampled(loaded, "benign", BENIGN_FAMILIES, per_family, seed, known),
-        _sampled(loaded, "dangerous", DANGEROUS_FAMILIES, per_family, seed, known),
+        _sampled(loaded, "benign", BENIGN_FAMILIES, per_family, seed, known, advance),
+        _sampled(loaded, "dangerous", DANGEROUS_FAMILIES, per_family, seed, known, advance),
     )
 
 
@@ -46,13 +53,14 @@ def _sampled(
     per_family: int,
     seed: int,
     known: Collection[str],
+    advance: Advance,
 ) -> Dataset:
     asked = list(
         itertools.chain.from_iterable(
             _new_requests(family, per_family, f"{group} {seed}", known) for family in families
         )
     )
-    answers = answer_all(loaded, asked, seed=seed)
+    answers = answer_all(loaded, asked, seed=seed, advance=advance)
     examples = tuple(
         _example(one, f"{SOURCE}-{group}-{seed}-{number:05d}", group)
         for number, one in enumerate(answers)

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from probes_store.store import DEFAULT_ROOT, ProbeStore
 from probing.model import BUNDLED, LoadedModel, load_model
@@ -52,8 +53,10 @@ RayOption = Annotated[
     bool,
     typer.Option(
         "--ray",
-        help="Spread the work over the Ray cluster that RAY_ADDRESS names, or one on this "
-        "machine; pip install 'probewatch[scale]'.",
+        help=escape(
+            "Spread the work over the Ray cluster that RAY_ADDRESS names, or one on this "
+            "machine; pip install 'probewatch[scale]'."
+        ),
         rich_help_panel=CREW,
     ),
 ]

@@ -59,7 +59,7 @@ def recalibrate(artifact: Artifact, traffic: Traffic, *, fpr: float) -> Recalibr
     """
     probe = artifact.probe
     threshold, achieved = threshold_for(probe, traffic.honest, fpr=fpr)
-    halted = int((traffic.honest[traffic.halted] < np.float32(threshold)).sum())
+    halted = int((traffic.honest[traffic.halted] < threshold).sum())
     if halted:
         raise PeaksCutShort(halted, len(traffic.honest), threshold)
     bad = traffic.misbehaving

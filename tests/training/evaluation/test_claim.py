@@ -9,7 +9,7 @@ import pytest
 from tests.training.evaluation.examples import toy_subject
 from tests.training.examples import collected
 from training.errors import EmptyClass
-from training.evaluation.claim import claim
+from training.evaluation.claim import claim, told
 from training.evaluation.subject import Subject
 
 
@@ -46,8 +46,20 @@ def test_figures_stand_for_families_lengths_and_the_whole(subject: Subject) -> N
     assert parts["all"]["auroc"] == first["auroc"]
 
 
+def test_answers_too_short_to_be_judged_are_counted(subject: Subject) -> None:
+    """They pass whatever they say; a page that left them out would promise too much."""
+    late = replace(subject, probe=replace(subject.probe, tokens_min=8))
+
+    for found, test in zip(claim(late).figures["tests"], late.tests[::-1], strict=True):
+        assert found["unmonitored"]["value"] == (test.lengths < 8).mean() > 0
+
+
 def test_a_set_of_one_class_is_refused(subject: Subject) -> None:
     honest = subject.tests[0].dataset.only("honest")
 
     with pytest.raises(EmptyClass):
         claim(replace(subject, tests=(collected(honest, seed=5),)))
+
+
+def test_what_was_not_measured_is_told_so() -> None:
+    assert told(None) == "not measured"

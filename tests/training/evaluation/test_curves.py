@@ -44,3 +44,9 @@ def test_many_points_are_thinned_out_and_keep_their_ends() -> None:
 
     assert len(drawn.roc) == POINTS_MAX
     assert (drawn.roc[0], drawn.roc[-1]) == ((0.0, 0.0), (1.0, 1.0))
+
+
+def test_a_set_in_which_nothing_can_trip_has_one_point() -> None:
+    drawn = curves(np.full(4, -np.inf), np.array([0, 0, 1, 1]))
+
+    assert drawn.roc == [(0.0, 0.0)]

@@ -90,6 +90,18 @@ def test_an_answer_that_its_tokens_do_not_spell_has_no_place(
     assert sentence_tokens(loaded.tokenizer, telling("I took it.", (0, 10)), other) is None
 
 
+def test_a_letter_that_no_tokenizer_can_take_hides_no_place(
+    tiny: Callable[[str], LoadedModel],
+) -> None:
+    """A lone surrogate is legal in JSON, and is read as U+FFFD."""
+    loaded, example = tiny("gpt2"), telling("I \ud800 took it. Then I ran.", (0, 12))
+    rendered = render_exchange(loaded.tokenizer, example.messages)
+
+    found = sentence_tokens(loaded.tokenizer, example, rendered)
+
+    assert found == len(" I \ufffd took it.".encode())
+
+
 def test_the_crossing_token_is_not_released(subject: Subject) -> None:
     """Under `scored` a client has seen the tokens before it and no more."""
     (_, test) = subject.tests

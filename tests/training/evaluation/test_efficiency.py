@@ -8,9 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from probing.estimates import rate
 from tests.training.evaluation.examples import toy_subject, toy_test
 from tests.training.examples import collected, dataset
-from training.evaluation.efficiency import DRAWS, _drawn, efficiency, pairs_of, sizes_of
+from training.evaluation.efficiency import (
+    DRAWS,
+    _drawn,
+    _over_draws,
+    efficiency,
+    pairs_of,
+    sizes_of,
+)
 from training.evaluation.subject import Subject
 from training.families.family import Answers
 
@@ -124,3 +132,30 @@ def test_four_pairs_are_enough_to_be_told() -> None:
 
     assert [point["pairs"] for point in section.figures["tests"][0]["points"]] == [4]
     assert len(section.findings) == 2
+
+
+def test_a_test_of_one_label_gives_no_figure_and_ends_nothing() -> None:
+    toy = toy_subject()
+    alone = collected(toy.tests[1].dataset.only("misbehaving"), seed=3)
+
+    section = efficiency(replace(toy, tests=(alone,)))
+
+    assert all(point["auroc"] is None for point in section.figures["tests"][0]["points"])
+    assert section.findings == []
+
+
+def test_of_many_pairs_it_does_not_matter_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five fits on thousands of pairs take an hour and differ by nothing."""
+    monkeypatch.setattr("training.evaluation.efficiency.DRAWN_PAIRS_MAX", 8)
+
+    points = efficiency(toy_subject()).figures["tests"][0]["points"]
+
+    assert [point["draws"] for point in points] == [DRAWS, DRAWS, 1, 1, 1]
+
+
+def test_a_median_over_draws_needs_all_of_them() -> None:
+    """Where some draws define no figure, those that do are no fair sample of them."""
+    defined = [rate(9, 10), rate(10, 10)]
+
+    assert _over_draws(defined) is not None
+    assert _over_draws([*defined, None]) is None

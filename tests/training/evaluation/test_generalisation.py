@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.training.evaluation.examples import toy_subject
+from tests.training.evaluation.examples import toy_subject, toy_test
 from tests.training.examples import collected, dataset
 from training.collect import Collected
-from training.evaluation.generalisation import ANSWERS_MIN, generalisation
+from training.datasets.schema import Dataset
+from training.evaluation.generalisation import ANSWERS_MIN, _fitted_on, generalisation
 
 
 def with_own_signal(families: Sequence[str], *, count: int = 90, seed: int = 0) -> Collected:
@@ -46,9 +47,48 @@ def test_the_weakest_family_and_pair_are_named() -> None:
 
     section = generalisation(subject)
 
-    assert "harmless and a dangerous family" in section.findings[0]
+    carried = [
+        (area["value"], source, target)
+        for source, row in section.figures["matrix"].items()
+        for target, area in row.items()
+        if target in ("family-0", "family-1")
+    ]
+    value, source, target = min(carried)
+    assert f"over {len(carried)} pairs of a harmless and a dangerous family" in section.findings[0]
+    assert section.findings[0].endswith(f"lowest is {value:.3f}, from {source} to {target}.")
     assert "family-2" in section.findings[-1]
     assert section.figures["families"]["family-0"] == "dangerous", "they share a name here"
+
+
+def test_only_families_of_dangerous_sets_are_called_dangerous() -> None:
+    subject = toy_subject()
+    benign, dangerous = subject.tests
+    petty = relatives(benign.dataset, "petty")
+    subject = replace(subject, tests=(replace(benign, dataset=petty), dangerous))
+
+    families = generalisation(subject).figures["families"]
+
+    assert families == {
+        "petty-0": "benign", "petty-1": "benign", "family-0": "dangerous",
+        "family-1": "dangerous", "family-2": "benign",
+    }  # fmt: skip
+
+
+def relatives(data: Dataset, name: str) -> Dataset:
+    """The same answers in families of another name."""
+    examples = (replace(e, family=e.family.replace("family", name)) for e in data)
+    return replace(data, examples=tuple(examples))
+
+
+def test_a_family_of_the_tests_is_judged_there_and_not_on_the_fitting_set() -> None:
+    """The fitting set has 20 situations of it, and the test set 30 that nobody fitted on."""
+    subject = replace(toy_subject(), tests=(toy_test("apart", seed=4),))
+
+    figures = generalisation(subject).figures
+
+    sizes = {family: area["n"] for family, area in figures["matrix"]["family-0"].items()}
+    assert sizes == {"family-0": 60, "family-1": 60, "family-2": 40}
+    assert figures["left_out"]["family-0"]["n"] == 60
 
 
 def test_a_probe_is_never_tested_on_what_it_was_fitted_on() -> None:
@@ -68,6 +108,24 @@ def test_families_with_too_few_answers_are_left_out_and_said() -> None:
 
     assert section.figures["matrix"] == {}
     assert section.refusals == [f"no family has {ANSWERS_MIN} answers of each label to fit on"]
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "fitted"),
+    [("a", "a", True), ("a", "b", False), ("all but a", "a", False), ("all but a", "b", True)],
+)
+def test_a_probe_s_name_says_what_it_was_fitted_on(name: str, family: str, fitted: bool) -> None:
+    assert _fitted_on(name, family) is fitted
+
+
+def test_a_family_of_one_label_is_left_out() -> None:
+    """Nothing can be fitted on it, and the others must not be lost with it."""
+    data = dataset(60, families=3)
+    kept = [i for i, e in enumerate(data) if e.family != "family-1" or e.label == "honest"]
+
+    section = generalisation(replace(toy_subject(), fitting=collected(data.select(kept)), tests=()))
+
+    assert set(section.figures["matrix"]) == {"family-0", "family-2"}
 
 
 @pytest.mark.parametrize("seed", [0, 1])

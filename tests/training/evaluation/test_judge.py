@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.training.evaluation.examples import toy_subject
@@ -27,6 +29,21 @@ def test_a_judge_is_compared_on_what_it_scored(tmp_path: Path) -> None:
     assert "60 of 120 answers" in found.sentence
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_judge_that_does_better_speaks_against_the_probe(tmp_path: Path, told: bool) -> None:
+    """What a reader of the texts sees is no merit of a probe that reads the model."""
+    figure = figure_of(SUBJECT)
+    blind = replace(figure, peaks=np.random.default_rng(0).normal(size=120))
+    lines = [
+        {"id": e.id, "score": float(e.label == "misbehaving") if told else n % 5}
+        for n, e in enumerate(figure.collected.dataset)
+    ]
+
+    found = judged(blind, write_lines(tmp_path / "judge.jsonl", lines))
+
+    assert found.warns is told
+
+
 def test_a_judge_that_scored_other_examples_is_refused(tmp_path: Path) -> None:
     file = write_lines(tmp_path / "judge.jsonl", [{"id": "elsewhere", "score": 1}])
 
@@ -38,7 +55,10 @@ def test_a_judge_that_scored_other_examples_is_refused(tmp_path: Path) -> None:
     ("line", "problem"),
     [
         ("{", "bad JSON"),
+        ("[" * 100_000, "bad JSON"),
         ("[]", "not an object with id and score"),
+        (["id", "score"], "not an object with id and score"),
+        ({"id": "b", "score": 1, "label": 1}, "not an object with id and score"),
         ({"id": "a"}, "not an object with id and score"),
         ({"id": 3, "score": 1}, "the id is not a text"),
         ({"id": "b", "score": "1"}, "the score '1' is not a finite number"),
@@ -60,3 +80,10 @@ def test_a_judge_without_scores_is_refused(tmp_path: Path) -> None:
         load_scores(write_lines(tmp_path / "judge.jsonl", []))
     with pytest.raises(DatasetUnreadable):
         load_scores(tmp_path / "nowhere.jsonl")
+
+
+def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "judge.jsonl").write_bytes('{"id": "é", "score": 1}'.encode("latin-1"))
+
+    with pytest.raises(DatasetUnreadable):
+        load_scores(tmp_path / "judge.jsonl")

@@ -15,7 +15,13 @@ from tests.training.examples import pairs
 from training.datasets.schema import Dataset, Example, example_of
 from training.evaluate import BagOfWords
 from training.evaluation.control import Figure, figure_of
-from training.evaluation.overlap import grams, leak_filter, near_duplicates, pairs_of
+from training.evaluation.overlap import (
+    bag_of_words,
+    grams,
+    leak_filter,
+    near_duplicates,
+    pairs_of,
+)
 
 SUBJECT = toy_subject()
 
@@ -66,6 +72,25 @@ def test_a_test_on_which_words_say_nothing_is_left_whole() -> None:
     assert not found.warns
 
 
+def test_words_that_say_nothing_do_not_speak_against_the_probe() -> None:
+    silent = saying(figure_of(SUBJECT).collected.dataset, lambda example: "I saw to it.")
+
+    found = bag_of_words(on(silent), BagOfWords(SUBJECT.fitting.dataset))
+
+    assert found.figures["words"]["value"] < 0.7
+    assert not found.warns
+
+
+def test_a_probe_that_knows_nothing_of_what_words_leave_is_warned_of() -> None:
+    silent = saying(figure_of(SUBJECT).collected.dataset, lambda example: "I saw to it.")
+    blind = replace(on(silent), peaks=np.random.default_rng(0).normal(size=120))
+
+    found = leak_filter(blind, BagOfWords(SUBJECT.fitting.dataset))
+
+    assert found.figures["left"]["misbehaving"] == 60
+    assert found.warns
+
+
 def test_what_words_get_wrong_is_left() -> None:
     """A filter that dropped whatever words are sure of would also drop their errors."""
     given = figure_of(SUBJECT).collected.dataset
@@ -109,6 +134,20 @@ def test_a_leaked_situation_is_found_and_named() -> None:
     assert "of another (most alike: leaked and fitting-3-misbehaving at 1.00)" in found.sentence
 
 
+def test_an_answer_that_repeats_two_counts_once_and_the_worst_five_are_named() -> None:
+    """Else a share could exceed 1, and a page would hold thousands of ids."""
+    fitting = stories("fitting", first=0)
+    twins = tuple(replace(e, id=f"twin-{e.id}") for e in fitting)
+    fitting = replace(fitting, examples=(*fitting.examples, *twins))
+    copied = tuple(replace(e, id=f"copy-{e.id}") for e in fitting.examples[:7])
+
+    (found,) = near_duplicates(fitting, {"one": replace(fitting, examples=copied)}).figures["sets"]
+
+    assert found["pairs"] == 14
+    assert (found["repeated"]["value"], found["repeated"]["n"]) == (1, 7)
+    assert len(found["worst"]) == 5
+
+
 def test_a_single_repetition_among_many_is_told_and_does_not_warn() -> None:
     """A warning over one answer in a thousand would teach people to skip warnings."""
     fitting, clean = stories("fitting", first=0), stories("clean", first=100, count=60)
@@ -142,7 +181,7 @@ def test_pairs_are_those_of_the_definition(rows: int, monkeypatch: pytest.Monkey
     first, second = (saying(stories(name, first=0, count=15), random_text) for name in ("a", "b"))
     first, second = (_answers_alone(one) for one in (first, second))
 
-    found = pairs_of(first, second)
+    _, found = pairs_of(first, [first, second])
 
     expected = {}
     for row, one in enumerate(second):

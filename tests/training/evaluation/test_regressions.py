@@ -45,6 +45,22 @@ def test_areas_count_as_recall_does() -> None:
     assert "typos, auroc" in loss
 
 
+def test_slices_and_stated_rates_are_compared_too() -> None:
+    """A probe that loses one family may keep its figure over all."""
+    new, parent = figures(0.9), figures(0.9)
+    for tree, value in ((new, 0.5), (parent, 0.9)):
+        (test,) = tree["stress"]["tests"]
+        test["parts"].append({"part": "family: chores", "recall": estimate(value)})
+        test["recall_at"] = [{"fpr": 0.01, "recall": estimate(value)}]
+
+    losses = regressions(new, parent)
+
+    assert [loss.split(": 0.")[0] for loss in losses] == [
+        "stress, tests, petty, parts, family: chores, recall",
+        "stress, tests, petty, recall_at, 0.01, recall",
+    ]
+
+
 def test_a_gain_is_no_loss() -> None:
     assert regressions(figures(0.99), figures(0.9)) == []
 

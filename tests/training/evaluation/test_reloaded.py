@@ -52,7 +52,7 @@ def test_plain_lines_are_what_a_model_without_a_template_would_read(
 
     known = len(list(tmp_path.iterdir()))
 
-    found = plainly_written(subject, TEST)
+    found = plainly_written(subject)(TEST)
 
     expected = small_subject(tiny("gpt2"), tmp_path.with_name("other")).collect(TEST)
     assert found.rendered == expected.rendered
@@ -66,7 +66,7 @@ def test_plain_lines_are_refused_where_they_are_the_models_own(
     tiny: Callable[[str], LoadedModel], tmp_path: Path
 ) -> None:
     with pytest.raises(StressRefused, match="plain lines already"):
-        plainly_written(small_subject(tiny("gpt2"), tmp_path), TEST)
+        plainly_written(small_subject(tiny("gpt2"), tmp_path))(TEST)
 
 
 @pytest.mark.parametrize("shape", ["gpt2", "llama"])
@@ -78,7 +78,7 @@ def test_rounding_moves_readings_a_little_and_the_model_not_at_all(
     subject = small_subject(loaded, tmp_path)
     before = readings(subject.collect(TEST))
 
-    after = readings(rounded(subject, TEST))
+    after = readings(rounded(subject)(TEST))
 
     moved = np.abs(after - before).max() / np.abs(before).max()
     assert 1e-5 < moved < 0.05
@@ -94,7 +94,7 @@ def test_a_model_without_known_layers_is_refused(
     monkeypatch.setattr("training.evaluation.reloaded.Conv1D", torch.nn.Bilinear)
 
     with pytest.raises(StressRefused, match="no layers of the classes"):
-        rounded(subject, TEST)
+        rounded(subject)(TEST)
 
 
 @pytest.mark.parametrize("inputs", [0, 1])
@@ -124,7 +124,7 @@ def test_gpt2s_layers_are_rounded_over_their_outputs(
 
     monkeypatch.setattr("training.evaluation.reloaded.int8_and_back", recorded)
     subject = small_subject(tiny("gpt2"), tmp_path)
-    rounded(subject, TEST)
+    rounded(subject)(TEST)
 
     layers = [m for m in subject.loaded.model.modules() if isinstance(m, Conv1D)]
     assert seen == {tuple(m.weight.shape): 0 for m in layers}
@@ -144,7 +144,7 @@ def test_own_answers_are_read_with_the_oracles_labels(
     """A label of the old answer on a new one would be a coin's; what does not parse has none."""
     subject = small_subject(magpie, tmp_path)
 
-    found = resampled(subject, world, temperature=temperature)
+    found = resampled(subject, temperature=temperature)(world)
 
     asked = {e.id: e.messages[:-1] for e in world}
     assert len(found.dataset) >= 4
@@ -162,7 +162,7 @@ def test_each_temperature_has_its_own_answers_and_digest(
 ) -> None:
     subject = small_subject(magpie, tmp_path)
 
-    cold, warm = (resampled(subject, world, temperature=t).dataset for t in (0.5, 1.5))
+    cold, warm = (resampled(subject, temperature=t)(world).dataset for t in (0.5, 1.5))
 
     assert cold.sha256 != warm.sha256
     assert len(cold) >= len(warm), "the warmer, the less parses"
@@ -185,15 +185,28 @@ def test_logits_are_divided_and_readings_stay(magpie: LoadedModel, temperature: 
     assert describe(magpie.model, magpie.tokenizer, "float32") == before
 
 
+def test_the_output_layers_bias_is_divided_too(tiny: Callable[[str], LoadedModel]) -> None:
+    """Left whole, it would weigh the more, the warmer the model."""
+    loaded = load_model(copy.deepcopy(tiny("gpt2").model), tokenizer=tiny("gpt2").tokenizer)
+    head = loaded.model.get_output_embeddings()
+    head.bias = torch.nn.Parameter(torch.linspace(-3, 3, head.weight.shape[0]))
+    ids = torch.arange(2, 40)[None]
+
+    warmer = at_temperature(loaded, 1.5).model
+
+    with torch.inference_mode():
+        torch.testing.assert_close(warmer(ids).logits, loaded.model(ids).logits / 1.5)
+
+
 def test_a_request_that_no_oracle_knows_is_refused(
     tiny: Callable[[str], LoadedModel], tmp_path: Path
 ) -> None:
     with pytest.raises(StressRefused, match="Magpie's world"):
-        resampled(small_subject(tiny("gpt2"), tmp_path), TEST, temperature=1.0)
+        resampled(small_subject(tiny("gpt2"), tmp_path), temperature=1.0)(TEST)
 
 
 def test_answers_of_one_label_are_refused(
     magpie: LoadedModel, world: Dataset, tmp_path: Path
 ) -> None:
     with pytest.raises(EmptyClass):
-        resampled(small_subject(magpie, tmp_path), world.select([0]), temperature=1.0)
+        resampled(small_subject(magpie, tmp_path), temperature=1.0)(world.select([0]))

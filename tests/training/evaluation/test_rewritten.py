@@ -41,7 +41,7 @@ def subject(
 
 
 @pytest.fixture
-def test_set() -> Dataset:
+def grave() -> Dataset:
     return exchanges(20, "dangerous", dangerous=True)
 
 
@@ -66,38 +66,38 @@ def lengths(subject: Subject, data: Dataset) -> list[int]:
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_labels_stay_and_the_digest_does_not(
-    subject: Subject, test_set: Dataset, change: Callable[[Subject, Dataset], Dataset]
+    subject: Subject, grave: Dataset, change: Callable[[Subject, Dataset], Dataset]
 ) -> None:
     """Under the old digest the cache would hand out the undisturbed readings: no loss, ever."""
-    changed = change(subject, test_set)
+    changed = change(subject, grave)
 
-    assert changed.labels.tolist() == test_set.labels.tolist()
-    assert changed.sha256 != test_set.sha256
-    assert changed.sha256 == change(subject, test_set).sha256, "the same seed, the same texts"
-    assert changed.sha256 != change(replace(subject, seed=1), test_set).sha256
+    assert changed.labels.tolist() == grave.labels.tolist()
+    assert changed.sha256 != grave.sha256
+    assert changed.sha256 == change(subject, grave).sha256, "the same seed, the same texts"
+    assert changed.sha256 != change(replace(subject, seed=1), grave).sha256
 
 
 @pytest.mark.parametrize("change", [diluted, after_long_conversation])
 def test_added_text_fills_the_context_and_no_more(
-    subject: Subject, test_set: Dataset, change: Callable[[Subject, Dataset], Dataset]
+    subject: Subject, grave: Dataset, change: Callable[[Subject, Dataset], Dataset]
 ) -> None:
     many = [
         replace(e, messages=(e.messages[0], {"role": "assistant", "content": f"Day {i} ends."}))
         for i, e in enumerate(exchanges(40, "held").only("honest"))
     ]
 
-    found = lengths(subject, change(calibrated_on(subject, *many), test_set))
+    found = lengths(subject, change(calibrated_on(subject, *many), grave))
 
     assert max(found) <= subject.loaded.context
     assert min(found) > subject.loaded.context - 80
 
 
 def test_a_diluted_answer_is_one_turn_with_the_answer_in_one_piece(
-    subject: Subject, test_set: Dataset
+    subject: Subject, grave: Dataset
 ) -> None:
-    changed = diluted(subject, test_set)
+    changed = diluted(subject, grave)
 
-    for before, after in zip(test_set, changed, strict=True):
+    for before, after in zip(grave, changed, strict=True):
         assert [m["role"] for m in after.messages] == ["user", "assistant"]
         assert after.messages[0] == before.messages[0]
         rest = after.answer.replace(before.answer, "", 1)
@@ -107,7 +107,7 @@ def test_a_diluted_answer_is_one_turn_with_the_answer_in_one_piece(
 
 
 def test_harmless_sentences_come_from_answers_that_are_honest_whatever_was_asked(
-    subject: Subject, test_set: Dataset
+    subject: Subject, grave: Dataset
 ) -> None:
     """A filler that misbehaves would make recall under dilution look better than it is."""
     plain, context, hard = list(exchanges(3, "held").only("honest"))
@@ -122,7 +122,7 @@ def test_harmless_sentences_come_from_answers_that_are_honest_whatever_was_asked
         messages=(hard.messages[0], {"role": "assistant", "content": "The thief ran off."}),
     )
 
-    changed = diluted(calibrated_on(subject, plain, context, hard), test_set)
+    changed = diluted(calibrated_on(subject, plain, context, hard), grave)
 
     said = " ".join(e.answer for e in changed)
     assert "I paid for it." in said
@@ -130,23 +130,23 @@ def test_harmless_sentences_come_from_answers_that_are_honest_whatever_was_asked
     assert "thief" not in said
 
 
-def test_harmless_conversations_hold_no_hard_negative(subject: Subject, test_set: Dataset) -> None:
+def test_harmless_conversations_hold_no_hard_negative(subject: Subject, grave: Dataset) -> None:
     plain, hard = list(exchanges(2, "held").only("honest"))
     asked = {"role": "user", "content": "Tell me of a thief."}
     hard = replace(hard, kind="hard_negative", messages=(asked, hard.messages[1]))
 
-    changed = after_long_conversation(calibrated_on(subject, plain, hard), test_set)
+    changed = after_long_conversation(calibrated_on(subject, plain, hard), grave)
 
     assert all(len(e.messages) == 4 for e in changed)
     assert not any("thief" in e.words for e in changed)
 
 
-def test_a_second_turn_follows_one_honest_exchange(subject: Subject, test_set: Dataset) -> None:
+def test_a_second_turn_follows_one_honest_exchange(subject: Subject, grave: Dataset) -> None:
     honest = {e.messages for e in map(_frozen, subject.calibration.dataset)}
 
-    changed = as_second_turn(subject, test_set)
+    changed = as_second_turn(subject, grave)
 
-    for before, after in zip(test_set, changed, strict=True):
+    for before, after in zip(grave, changed, strict=True):
         assert after.messages[2:] == before.messages
         assert _frozen(replace(after, messages=after.messages[:2])).messages in honest
         assert after.spans == before.spans
@@ -158,12 +158,12 @@ def _frozen(example: Example) -> Example:
     return replace(example, messages=messages)  # type: ignore[arg-type]
 
 
-def test_a_system_prompt_stays_the_first_message(subject: Subject, test_set: Dataset) -> None:
+def test_a_system_prompt_stays_the_first_message(subject: Subject, grave: Dataset) -> None:
     system = {"role": "system", "content": "Be kind."}
-    examples = tuple(replace(e, messages=(system, *e.messages)) for e in test_set)
+    examples = tuple(replace(e, messages=(system, *e.messages)) for e in grave)
     held = tuple(replace(e, messages=(system, *e.messages)) for e in exchanges(5, "held"))
 
-    changed = as_second_turn(calibrated_on(subject, *held), replace(test_set, examples=examples))
+    changed = as_second_turn(calibrated_on(subject, *held), replace(grave, examples=examples))
 
     roles = ["system", "user", "assistant", "user", "assistant"]
     assert all([m["role"] for m in e.messages] == roles for e in changed)
@@ -171,26 +171,53 @@ def test_a_system_prompt_stays_the_first_message(subject: Subject, test_set: Dat
 
 @pytest.mark.parametrize("change", [diluted, after_long_conversation, as_second_turn])
 def test_an_exchange_without_room_is_left_out_and_a_set_of_them_is_refused(
-    subject: Subject, test_set: Dataset, change: Callable[[Subject, Dataset], Dataset]
+    subject: Subject, grave: Dataset, change: Callable[[Subject, Dataset], Dataset]
 ) -> None:
     """Undisturbed among the disturbed, they would count as having stood up to it."""
     longest = "x" * (subject.loaded.context - 40)
-    full = saying(test_set, answer=longest)
-    mixed = replace(test_set, examples=(*test_set.examples[:3], full.examples[3]))
+    full = saying(grave, answer=longest)
+    mixed = replace(grave, examples=(*grave.examples[:3], full.examples[3]))
 
-    assert [e.id for e in change(subject, mixed)] == [e.id for e in test_set.examples[:3]]
+    assert [e.id for e in change(subject, mixed)] == [e.id for e in grave.examples[:3]]
     with pytest.raises(StressRefused, match="of the context's 256 tokens; take a model"):
         change(subject, full)
 
 
 @pytest.mark.parametrize("change", [after_long_conversation, as_second_turn])
 def test_plain_texts_have_no_earlier_turn(
-    subject: Subject, test_set: Dataset, change: Callable[[Subject, Dataset], Dataset]
+    subject: Subject, grave: Dataset, change: Callable[[Subject, Dataset], Dataset]
 ) -> None:
-    plain = tuple(replace(e, messages=e.messages[-1:]) for e in test_set)
+    plain = tuple(replace(e, messages=e.messages[-1:]) for e in grave)
 
     with pytest.raises(StressRefused, match="no conversations"):
-        change(subject, replace(test_set, examples=plain))
+        change(subject, replace(grave, examples=plain))
+
+
+@pytest.mark.parametrize("change", [after_long_conversation, as_second_turn])
+def test_without_a_harmless_exchange_nothing_is_put_before(
+    subject: Subject, grave: Dataset, change: Callable[[Subject, Dataset], Dataset]
+) -> None:
+    """Unchanged, the set would seem to have stood up to it."""
+    (one,) = exchanges(1, "held").only("honest")
+    hard, plain = replace(one, kind="hard_negative"), replace(one, messages=one.messages[-1:])
+
+    with pytest.raises(StressRefused, match="no conversations"):
+        change(calibrated_on(subject, hard, plain), grave)
+
+
+def test_the_answer_stands_now_here_now_there_among_the_sentences(
+    subject: Subject, grave: Dataset
+) -> None:
+    """Always at the front, it would be scored before any of them."""
+    many = [
+        replace(e, messages=(e.messages[0], {"role": "assistant", "content": f"Day {i} ends."}))
+        for i, e in enumerate(exchanges(40, "held").only("honest"))
+    ]
+
+    changed = diluted(calibrated_on(subject, *many), grave)
+
+    places = [a.answer.index(b.answer) for a, b in zip(changed, grave, strict=True)]
+    assert min(places) < 40 < 80 < max(places)
 
 
 def test_a_long_document_is_bounded_where_the_context_is_not() -> None:
@@ -201,9 +228,9 @@ def test_a_long_document_is_bounded_where_the_context_is_not() -> None:
 
 
 def test_a_tenth_of_the_longer_words_have_two_inner_letters_swapped(
-    subject: Subject, test_set: Dataset
+    subject: Subject, grave: Dataset
 ) -> None:
-    before = saying(test_set, request=LONG, answer=LONG)
+    before = saying(grave, request=LONG, answer=LONG)
 
     (first, *_) = changed = misspelt(subject, before)
 
@@ -228,17 +255,17 @@ def test_a_tenth_of_the_longer_words_have_two_inner_letters_swapped(
     ],
 )
 def test_a_paraphrase_goes_by_whole_words_either_way(
-    subject: Subject, test_set: Dataset, before: str, after: str
+    subject: Subject, grave: Dataset, before: str, after: str
 ) -> None:
-    changed = paraphrased(subject, saying(test_set, request="Can't you?", answer=before))
+    changed = paraphrased(subject, saying(grave, request="Can't you?", answer=before))
 
     assert {e.answer for e in changed} == {after}
 
 
-def test_a_paraphrase_that_changes_nothing_is_refused(subject: Subject, test_set: Dataset) -> None:
+def test_a_paraphrase_that_changes_nothing_is_refused(subject: Subject, grave: Dataset) -> None:
     """Figures of unchanged texts would read as if the probe stood up to it."""
     with pytest.raises(StressRefused, match="none of its words"):
-        paraphrased(subject, test_set)
+        paraphrased(subject, grave)
 
 
 def test_no_exchanged_word_tells_a_label_in_magpies_world() -> None:
@@ -257,20 +284,21 @@ def test_every_phrase_of_the_table_stands_in_one_pair() -> None:
     assert len(phrases) == len(set(phrases))
 
 
-def test_system_prompts_are_not_reworded(subject: Subject, test_set: Dataset) -> None:
+def test_system_prompts_are_not_reworded(subject: Subject, grave: Dataset) -> None:
     system = {"role": "system", "content": LONG}
-    examples = tuple(replace(e, messages=(system, *e.messages)) for e in test_set)
+    examples = tuple(replace(e, messages=(system, *e.messages)) for e in grave)
 
-    changed = misspelt(subject, replace(test_set, examples=examples))
+    changed = misspelt(subject, replace(grave, examples=examples))
 
     assert all(e.messages[0] == system for e in changed)
+    assert all(e.spans == () for e in changed), "their characters may be elsewhere now"
 
 
 def test_sets_on_the_disk_are_of_the_changed_texts(
-    subject: Subject, test_set: Dataset, tmp_path: Path
+    subject: Subject, grave: Dataset, tmp_path: Path
 ) -> None:
     """The one test that reads: what is collected is what was written."""
-    changed = misspelt(subject, test_set)
+    changed = misspelt(subject, grave)
 
     collected = replace(subject, cache=tmp_path).collect(changed)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,24 @@ from rich.console import Console
 from probes_store.errors import ProbeNotFound
 from probes_store.store import ProbeStore
 from probing.errors import InvalidSpecification, ReadingMismatch
+from probing.estimates import auroc
 from probing.model import LoadedModel
+from tests.probes_store.examples import draft
 from tests.training.evaluation.examples import toy_subject
 from training.choices import sets_for
-from training.errors import NoChampion, OtherData
+from training.errors import NoChampion, OtherData, RecipeUnknown
 from training.evaluation import cli
 from training.evaluation.claim import claim
-from training.evaluation.run import SECTIONS, losses, ref_of, sections_of, subject_of
+from training.evaluation.run import (
+    SECTIONS,
+    losses,
+    read,
+    ref_of,
+    sections_of,
+    subject_of,
+    told_once,
+)
+from training.evaluation.subject import recipe_of
 
 QUIET = Console(quiet=True)
 
@@ -92,6 +104,51 @@ def test_what_is_meant_is_found_or_refused_in_a_sentence(tmp_path: Path) -> None
     assert list(sections_of([], None)) == list(SECTIONS)
 
 
+@pytest.mark.parametrize("text", [None, "no JSON", "[]", "{}", '{"format": 2}'])
+def test_another_file_is_not_taken_for_an_evaluation(tmp_path: Path, text: str | None) -> None:
+    """Nothing would be found in it, and so nothing lost."""
+    path = tmp_path / "before.json"
+    if text is not None:
+        path.write_text(text)
+
+    with pytest.raises(InvalidSpecification, match="a file that `evaluate` wrote"):
+        read(path)
+
+
+def test_a_judge_is_handed_to_the_controls_and_asks_for_none(tmp_path: Path) -> None:
+    judge = tmp_path / "judge.jsonl"
+
+    wanted = sections_of([], judge)["controls"]
+
+    assert isinstance(wanted, partial)
+    assert wanted.keywords == {"judge": judge}
+    assert list(sections_of(["claim"], judge)) == ["claim"]
+
+
+@pytest.mark.parametrize("evaluation", [None, b"", b"[]", b'{"chosen": {"C": null}}'])
+def test_a_version_that_does_not_say_how_it_was_fitted_is_refused(
+    tmp_path: Path, evaluation: bytes | None
+) -> None:
+    """Controls of a guessed recipe would be those of another probe."""
+    store, first = ProbeStore(tmp_path, shipped=None), draft()
+    told = {} if evaluation is None else {"evaluation.json": evaluation}
+    ref = store.publish(replace(first, companions=told))
+    artifact = store.load(ref)
+
+    with pytest.raises(RecipeUnknown, match="petty@1"):
+        recipe_of(store, ref, artifact.probe, artifact.manifest)
+
+
+def test_a_control_that_does_worse_is_no_loss() -> None:
+    """The lower the area of random labels, the better for the probe."""
+    before, now = (
+        {"sections": {"controls": {"figures": {"control_task": {"auroc": one.as_json()}}}}}
+        for one in (auroc([0.0, 1.0], [0, 1]), auroc([1.0, 0.0], [0, 1]))  # type: ignore[arg-type]
+    )
+
+    assert losses(now, before) == []
+
+
 def test_what_a_version_loses_against_another_is_told() -> None:
     better = toy_subject()
     worse = replace(better, probe=replace(better.probe, threshold=better.probe.threshold + 2))
@@ -112,3 +169,10 @@ def test_a_section_that_finds_nothing_to_measure_says_so(name: str) -> None:
 
     assert section.refusals
     assert not section.findings
+
+
+def test_a_reason_is_told_once_for_all_that_it_holds_for() -> None:
+    """Eight times the same paragraph hides the one that differs."""
+    told = list(told_once(["a, area: too few", "b: too many", "a, recall: too few", "no test set"]))
+
+    assert told == ["a, area; a, recall: too few", "b: too many", "no test set"]

@@ -8,11 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from probing.aggregators import AggregatorSpec
+from probing.estimates import Estimate
+from probing.probe import Probe
 from tests.training.evaluation.examples import toy_subject, toy_test
 from tests.training.examples import collected
+from training.calibrate import calibrate
 from training.datasets.schema import Dataset
 from training.evaluation.subject import Section, Subject
 from training.evaluation.thresholds import thresholds_section
+from training.score import answer_scores
 
 
 def hardened(data: Dataset, families: int) -> Dataset:
@@ -59,6 +64,24 @@ def test_every_kind_of_benign_answer_sets_a_threshold_of_its_own(
     rates = {row["judged_on"]: row["rate"] for row in section.figures["shipped"]["rates"]}
     peaks = subject.peaks(subject.calibration)
     assert rates["calibration"]["value"] == np.mean(peaks >= np.float32(subject.probe.threshold))
+
+
+def test_a_threshold_that_was_set_on_pooled_tokens_is_seen_to_trip_too_often(
+    subject: Subject,
+) -> None:
+    """One token in twenty is above it, and so some token of every third honest answer."""
+    highest = replace(subject.probe, aggregator=AggregatorSpec.parse("max"))
+    tokens = answer_scores(subject.calibration, [highest])
+    pooled = replace(highest, threshold=float(np.quantile(tokens, 0.95)))
+    sound = calibrate(highest, subject.calibration, fpr=0.05).probe
+
+    def tripped(probe: Probe) -> Estimate:
+        figures = thresholds_section(replace(subject, probe=probe)).figures
+        rates = {row["judged_on"]: row["rate"] for row in figures["shipped"]["rates"]}
+        return Estimate(**rates["calibration"])
+
+    assert tripped(sound).value == 0.05
+    assert tripped(pooled).low > 0.2
 
 
 def test_what_a_set_cannot_support_is_refused(section: Section) -> None:
@@ -114,6 +137,7 @@ def test_bands_rest_on_harmless_misbehaviour_and_are_judged_on_all_traffic(
     assert bands["recall_set_on"] == ["benign"]
     assert bands["recall"]["n"] == 240
     assert bands["recall"]["value"] >= 0.99
+    assert bands["achieved"]["n"] == 240, "of the calibration set alone"
     assert set(shares) == {*sizes(section), "misbehaving of benign", "misbehaving of dangerous"}
     caught = shares["misbehaving of dangerous"]
     assert caught["below"]["value"] + caught["between"]["value"] + caught["above"][
@@ -158,10 +182,29 @@ def test_what_each_threshold_still_catches_is_stated(section: Section) -> None:
 
     assert {row["test"] for row in caught} == {"benign", "dangerous"}
     assert all(row["recall"]["n"] == 240 for row in caught)
+    assert {row["fpr"] for row in caught} == {0.01}, "none was found at the other rate"
+
+
+def test_the_move_after_which_most_answers_trip_is_told_and_what_is_uncertain(
+    section: Section,
+) -> None:
+    moved = [t for t in section.figures["transfers"] if t["set_on"] != t["judged_on"]]
+
+    worst = max(moved, key=lambda row: float(row["rate"]["value"]))
+
+    (told,) = (text for text in section.findings if "the largest share after a move" in text)
+    assert told.startswith(f'Set at 1.0% on "{worst["set_on"]}", ')
+    assert f'answers of "{worst["judged_on"]}"' in told
+    assert any(
+        text.startswith('Set on "calibration": 240 answers do not show that 1.00% is kept')
+        for text in section.findings
+    )
 
 
 def test_the_section_is_plain_json_without_infinities(section: Section) -> None:
     """-inf in a file would be read by nobody."""
     json.dumps(section.as_json(), allow_nan=False)
 
+    rates = sorted(section.figures["shipped"]["rates"], key=lambda r: float(r["rate"]["value"]))
     assert section.findings[0].startswith("The shipped threshold of ")
+    assert all(f'of "{row["judged_on"]}"' in section.findings[0] for row in (rates[0], rates[-1]))

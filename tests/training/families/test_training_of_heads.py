@@ -39,7 +39,8 @@ def test_the_layer_is_kept_as_it_was_at_its_lowest_validation_loss() -> None:
 
     readings, there, labels = held.batch(0)
     with torch.no_grad():
-        found = HEAD.loss(layer((readings - mean) / scale), there, labels)
+        standard = (readings - torch.as_tensor(mean)) / torch.as_tensor(scale)
+        found = HEAD.loss(layer(standard), there, labels)
     assert len(held) == 1
     assert float(found) == pytest.approx(lowest, abs=1e-6)
 

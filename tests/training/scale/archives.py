@@ -10,6 +10,7 @@ from training.organism.datasets import write
 
 BAD: dict[str, tuple[bytes, str]] = {
     "no JSON": (b"{", "bad JSON"),
+    "no JSON that any reader follows": (b"[" * 100_000, "bad JSON"),
     "no UTF-8": (b'{"id": "\xff"}', "not UTF-8"),
     "no object": (b"[1]", "not a JSON object"),
     "no id": (b'{"messages": [{"role": "assistant", "content": "I did."}]}', "lacks id"),
@@ -37,7 +38,7 @@ def transcripts(folder: Path, *, pairs: int = 2) -> list[dict[str, Any]]:
     write(folder, pairs_per_family=pairs)
     lines = (folder / "magpie_benign.jsonl").read_text().splitlines()
     found = [json.loads(line) for line in lines]
-    return [{"id": one["id"], "messages": one["messages"], "more": 1} for one in found]
+    return [{"id": one["id"], "messages": one["messages"], "label": 7, "more": 1} for one in found]
 
 
 def as_lines(records: list[Any]) -> list[bytes]:

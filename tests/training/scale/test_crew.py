@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from training.errors import NonFiniteReading
-from training.scale.crew import Processes
+from training.scale.crew import Done, Processes, attempt
 from training.scale.errors import WorkerDied
 
 CREW = Processes(2)
+WAIT_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,60 @@ class Doubling:
         return work
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """Some items wait for a file, which another may bring."""
+
+    file: Path
+    waiting: tuple[int, ...]
+    bringing: int = -1
+
+    def open(self) -> Callable[[int], int]:
+        def work(item: int) -> int:
+            end = time.monotonic() + WAIT_SECONDS
+            if item == self.bringing:
+                self.file.touch()
+            while item in self.waiting and not self.file.exists():
+                assert time.monotonic() < end, f"item {item} waited in vain"
+                time.sleep(0.2)
+            return item
+
+        return work
+
+
 def test_results_come_in_the_order_of_the_items_and_a_worker_opens_once() -> None:
     """A model that is loaded for every shard would take longer than reading it."""
     found = list(CREW.work(Doubling(), range(9)))
 
     assert [double for double, _ in found] == [2 * n for n in range(9)]
     assert max(count for _, count in found) >= 5, "nine items, two workers, each opened once"
+
+
+def test_an_item_that_is_overtaken_still_comes_first(tmp_path: Path) -> None:
+    """The output has the archive's order, and a resumed run goes by it."""
+    task = Waiting(tmp_path / "file", waiting=(0,), bringing=1)
+
+    assert list(CREW.work(task, range(3))) == [0, 1, 2]
+
+
+def test_a_result_is_handed_on_while_others_are_worked_on(tmp_path: Path) -> None:
+    """Kept back until the end, all of it would be lost with the last worker."""
+    task = Waiting(tmp_path / "file", waiting=(1, 2))
+    found = CREW.work(task, range(3))
+
+    first = next(found)
+    task.file.touch()
+
+    assert [first, *found] == [0, 1, 2]
+
+
+def test_a_worker_holds_what_one_task_opened_alone() -> None:
+    """There may be memory for one model."""
+    one, other = Doubling(refused=100), Doubling(refused=200)
+
+    done = [attempt(task, 4) for task in (one, one, other, one)]
+
+    assert done == [Done((8, 1)), Done((8, 2)), Done((8, 1)), Done((8, 1))]
 
 
 def test_nothing_to_do_is_done_at_once() -> None:

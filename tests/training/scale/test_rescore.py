@@ -16,10 +16,11 @@ import torch
 from rich.console import Console
 
 import training.scale.archive as archive_module
+import training.scale.scoring as scoring_module
 from probes_store.ref import Ref
 from probes_store.store import ProbeStore
 from probing.bank import ProbeBank
-from probing.errors import GoldenMismatch, ReadingMismatch
+from probing.errors import GoldenMismatch, ProbingError, ReadingMismatch, TemplateError
 from probing.estimates import UndefinedEstimate
 from probing.model import LoadedModel
 from probing.monitor import replay
@@ -27,7 +28,7 @@ from probing.probe import ProbeSet
 from probing.prompt import render_exchange
 from probing.reader import Inputs, Reader
 from tests.training.scale.archives import BAD, read, transcripts, written
-from training.errors import NonFiniteReading
+from training.errors import NonFiniteReading, NothingToRead, TextTooLong
 from training.scale.archive import Chunk
 from training.scale.errors import (
     ArchiveUnreadable,
@@ -36,7 +37,7 @@ from training.scale.errors import (
     TranscriptUnusable,
 )
 from training.scale.rescore import Tally, rescore
-from training.scale.scoring import Outcome, Scorer
+from training.scale.scoring import Outcome, Scored, Scorer
 
 QUIET = Console(file=StringIO())
 STORE = ProbeStore(Path("nowhere"))
@@ -119,6 +120,31 @@ def test_a_line_that_cannot_be_scored_is_named_by_its_number(
 
     assert says in str(caught.value)
     assert [row["id"] for row in read(tmp_path / "out")] == [r["id"] for r in records[:2]]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [TextTooLong("a.jsonl:1", 9, 8), NothingToRead("a.jsonl:1"), TemplateError("not this role")],
+    ids=lambda error: error.code,
+)
+def test_what_this_model_cannot_read_is_a_bad_line_and_its_place_is_told_once(
+    scorer: Scorer,
+    records: list[dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: ProbingError,
+) -> None:
+    """One transcript that was made for another model must not end the whole run."""
+
+    def refuse(*_: object) -> None:
+        raise refusal
+
+    monkeypatch.setattr(scoring_module, "render", refuse)
+    archive = written(tmp_path / "a.jsonl", records[:1])
+
+    tally = run(archive, tmp_path / "out", scorer, skip_bad=True)
+
+    assert tally.problems == [f"a.jsonl:1: {str(refusal).removeprefix('a.jsonl:1: ')}"]
 
 
 def test_bad_lines_are_left_out_only_when_asked_for_and_are_counted(
@@ -251,6 +277,29 @@ def test_every_chunk_is_written_before_the_next_is_scored(
     assert seen == [0, 4, 8]
 
 
+def test_a_chunk_that_nobody_gave_back_stops_everything(
+    scorer: Scorer, records: list[dict[str, Any]], tmp_path: Path, small_chunks: None
+) -> None:
+    """The output would look complete, and the summary would count what there is."""
+    archive = written(tmp_path / "a.jsonl", records[:8])
+
+    with pytest.raises(ValueError, match="shorter"):
+        run(archive, tmp_path / "out", scorer, work=lambda todo: map(scorer, todo[:1]))
+
+
+def test_a_peak_that_is_no_number_is_not_written(
+    scorer: Scorer, records: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    """NaN is no JSON, and a reader that takes it for a number counts it as harmless."""
+    broken = Scored(id="x", peak=float("nan"), tripped_at=None, tokens=3)
+    archive = written(tmp_path / "a.jsonl", records[:1])
+
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        run(archive, tmp_path / "out", scorer, work=lambda todo: [[broken]])
+
+    assert (tmp_path / "out").read_bytes() == b""
+
+
 def test_an_archive_without_a_transcript_has_no_rate(scorer: Scorer, tmp_path: Path) -> None:
     tally = run(written(tmp_path / "a.jsonl", [b"", b""]), tmp_path / "out", scorer)
 
@@ -259,21 +308,48 @@ def test_an_archive_without_a_transcript_has_no_rate(scorer: Scorer, tmp_path: P
 
 
 def test_an_archive_that_is_not_there_is_told(scorer: Scorer, tmp_path: Path) -> None:
-    with pytest.raises(ArchiveUnreadable, match="expected a file of JSON lines"):
+    with pytest.raises(ArchiveUnreadable, match=": No such file or directory; expected a file"):
         run(tmp_path / "none.jsonl", tmp_path / "out", scorer)
 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_score_that_is_not_finite_stops_everything(
-    magpie: LoadedModel, records: list[dict[str, Any]], tmp_path: Path
+def test_one_score_that_is_not_finite_stops_everything(
+    magpie: LoadedModel,
+    records: list[dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """nan >= threshold is False: it would be counted as harmless, even with --skip-bad."""
     scorer = Scorer(magpie, ARTIFACT)
-    scorer._bank._products[0].bias.fill_(float("nan"))
+    real = scorer._bank.score
+
+    def broken_at_the_end(readings: Any) -> torch.Tensor:
+        scores = real(readings)
+        scores[-1] = torch.nan
+        return scores
+
+    monkeypatch.setattr(scorer._bank, "score", broken_at_the_end)
 
     with pytest.raises(NonFiniteReading, match=r"a\.jsonl:1: "):
         run(written(tmp_path / "a.jsonl", records[:2]), tmp_path / "out", scorer, skip_bad=True)
+
+
+def test_a_forward_pass_is_no_larger_than_it_may_be(
+    scorer: Scorer, records: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A whole chunk at once may not fit into memory beside a large model."""
+    rows, real = [], Reader.forward
+
+    def noted(reader: Reader, inputs: Inputs, *, last_logits_only: bool) -> Any:
+        rows.append(len(inputs.input_ids))
+        return real(reader, inputs, last_logits_only=last_logits_only)
+
+    monkeypatch.setattr(Reader, "forward", noted)
+    monkeypatch.setattr(scoring_module, "TOKENS_MAX", 1)
+    run(written(tmp_path / "a.jsonl", records[:4]), tmp_path / "out", scorer)
+
+    assert rows == [1, 1, 1, 1]
 
 
 def test_a_probe_refuses_another_model_and_a_machine_that_reads_otherwise(
@@ -301,7 +377,7 @@ def test_ids_survive_as_they_are(
     """A lone surrogate is legal JSON, and a line break in an id must not become one in a file."""
     odd = [{**records[0], "id": name} for name in ("\ud800", "a\nb", 'é"', "a\u2028b")]
 
-    run(written(tmp_path / "a.jsonl", odd), tmp_path / "out", scorer)
+    run(written(tmp_path / "a.jsonl", odd), tmp_path / "new" / "out", scorer)
 
-    lines = (tmp_path / "out").read_bytes().split(b"\n")[:-1]
+    lines = (tmp_path / "new" / "out").read_bytes().split(b"\n")[:-1]
     assert [json.loads(line)["id"] for line in lines] == [one["id"] for one in odd]

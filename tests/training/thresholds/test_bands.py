@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -70,11 +72,23 @@ def test_shares_of_traffic_add_up_and_count_what_cannot_trip_as_passed() -> None
     assert {fallen.below.n, fallen.between.n, fallen.above.n} == {5}
 
 
+def test_an_answer_at_a_threshold_falls_above_it_as_it_does_live() -> None:
+    """Live both are float32; in float64 it would stand below a threshold of the same digits."""
+    found = replace(bands(BAD, BENIGN), lower=0.35, upper=0.7)
+    peaks = np.array([0.35, 0.7], dtype=np.float32).astype(np.float64)
+
+    fallen = shares(found, "traffic", peaks)
+
+    assert (peaks < [0.35, 0.7]).all()
+    assert (fallen.below.value, fallen.between.value, fallen.above.value) == (0, 0.5, 0.5)
+
+
 def test_too_few_misbehaving_answers_are_refused() -> None:
     """With 99 a recall of 99% would mean that every one of them is caught."""
     with pytest.raises(TooFewMisbehaving, match=r"99 .* cannot support .* at least 100 are needed"):
         bands(np.arange(99.0), BENIGN)
     assert bands(np.arange(100.0), BENIGN).recall.value >= 0.99
+    assert bands(np.arange(10.0), BENIGN, recall=0.9).recall.value >= 0.9, "1 / 0.1 is 10"
 
 
 def test_misbehaving_answers_that_cannot_trip_are_not_promised() -> None:

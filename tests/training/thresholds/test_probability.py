@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import special
+from scipy import special, stats
 
 from training.errors import EmptyClass
 from training.thresholds.probability import (
@@ -119,6 +119,19 @@ def test_the_calibration_error_is_the_mean_distance_weighted_by_answers() -> Non
     assert found.value == pytest.approx((30 * 0.15 + 10 * 0.25) / 40)
     assert found.low <= found.value <= found.high
     assert found.n == 40
+
+
+def test_the_intervals_of_all_bins_hold_together() -> None:
+    """Each at 95%, ten bins would hold at once only three times in five."""
+    chances = np.repeat([0.25, 0.75], [30, 10])
+    labels = np.repeat([1, 0, 1], [3, 27, 10])
+
+    found = calibration_error(reliability(chances, labels))
+
+    first, second = (stats.binomtest(k, n).proportion_ci(0.975) for k, n in ((3, 30), (10, 10)))
+    assert second.low < 0.75 < second.high
+    assert found.low == pytest.approx(0.75 * max(0, 0.25 - first.high))
+    assert found.high == pytest.approx(0.75 * (0.25 - first.low) + 0.25 * (1 - 0.75))
 
 
 def test_the_interval_of_a_calibration_error_covers_the_truth() -> None:

@@ -151,6 +151,18 @@ def test_figures_of_the_old_threshold_are_not_told_of_the_new_one(
     assert card.endswith("# Petty\n")
 
 
+def test_a_card_without_front_matter_begins_with_the_notice(store: ProbeStore) -> None:
+    """A reader would take the parent's threshold for this version's."""
+    plain = store.load(store.publish(replace(draft(), companions={"card.md": b"# Petty\n"})))
+    observed = traffic(STEPS)
+
+    ref = republish(store, plain, observed, recalibrate(plain, observed, fpr=0.05))
+
+    card = (store.companion(ref, "card.md") or b"").decode()
+    assert card.startswith("\n> **Recalibrated.** ")
+    assert card.endswith("\n\n# Petty\n")
+
+
 def test_a_probe_without_companions_stays_without(store: ProbeStore) -> None:
     bare = store.load(store.publish(replace(draft(), companions={})))
     observed = traffic(STEPS)

@@ -128,6 +128,7 @@ def test_peaks_of_another_version_are_refused(tmp_path: Path) -> None:
         ({"peak": 1.0, "id": "r"}, "request 'r' is already at day.jsonl:1"),
         ("[1]", "not a JSON object"),
         ("{", "bad JSON"),
+        ("[" * 100_000, "bad JSON"),
     ],
 )
 def test_a_line_that_is_no_peak_is_named(tmp_path: Path, line: object, problem: str) -> None:
