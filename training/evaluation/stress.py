@@ -31,7 +31,7 @@ from training.evaluation.subject import Json, Section, Subject
 from training.progress import Advance, progress
 
 EXAMPLES_MAX = 200
-"""Of each test set, half of each label: all stresses of two sets take Magpie a minute."""
+"""Of each test set, half of each label: all stresses of four sets take Magpie a minute."""
 LONG_EXAMPLES_MAX = 80
 """Where each text is as long as the context allows."""
 TEMPERATURES = (0.5, 1.0, 1.5)

@@ -35,13 +35,30 @@ def tried(
     return threads
 
 
+def lasting(rows: int, threads: int) -> float:
+    """Seconds of a step: one thread is quicker to wake, and slower where there is much to do."""
+    return 0.001 * rows if threads == 1 else 0.006 + 0.001 * rows / ALL
+
+
 def test_one_thread_serves_as_many_rows_as_it_serves_faster(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def seconds(rows: int, threads: int) -> float:
-        return 0.001 * rows if threads == 1 else 0.006 + 0.001 * rows / ALL
+    assert tried(tiny, monkeypatch, lasting).rows_alone == 16
 
-    assert tried(tiny, monkeypatch, seconds).rows_alone == 8
+
+@pytest.mark.parametrize(("disturbed", "by"), [((1, 1), 20), ((32, ALL), 2)])
+def test_a_trial_that_was_disturbed_does_not_decide(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, disturbed: tuple[int, int], by: int
+) -> None:
+    """Two engines of one model on one machine would choose differently."""
+    trials = []
+
+    def seconds(rows: int, threads: int) -> float:
+        trials.append((rows, threads))
+        first = trials.count(disturbed) == 1 and trials[-1] == disturbed
+        return lasting(rows, threads) * (by if first else 1)
+
+    assert tried(tiny, monkeypatch, seconds).rows_alone == 16
 
 
 def test_a_large_model_gets_all_threads_after_one_trial(
