@@ -195,7 +195,8 @@ def test_a_client_that_leaves_frees_its_row_of_the_real_engine(live: Served) -> 
     request_id = leave_after_the_first_text(live, "tiny")
     record = eventually(lambda: live.store.request(request_id))
 
-    assert (record.reason, live.engine.health().running) == ("client_disconnected", 0)
+    assert record.reason == "client_disconnected"
+    assert eventually(lambda: live.engine.health().running == 0), "by the next step, not at once"
     assert record.tokens_scored < LONG["max_tokens"]
 
 
