@@ -339,13 +339,13 @@ def test_a_forward_pass_is_no_larger_than_it_may_be(
     scorer: Scorer, records: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A whole chunk at once may not fit into memory beside a large model."""
-    rows, real = [], Reader.forward
+    rows, real = [], Reader.read
 
-    def noted(reader: Reader, inputs: Inputs, *, last_logits_only: bool) -> Any:
-        rows.append(len(inputs.input_ids))
-        return real(reader, inputs, last_logits_only=last_logits_only)
+    def noted(reader: Reader, input_ids: torch.Tensor) -> Any:
+        rows.append(len(input_ids))
+        return real(reader, input_ids)
 
-    monkeypatch.setattr(Reader, "forward", noted)
+    monkeypatch.setattr(Reader, "read", noted)
     monkeypatch.setattr(scoring_module, "TOKENS_MAX", 1)
     run(written(tmp_path / "a.jsonl", records[:4]), tmp_path / "out", scorer)
 
