@@ -51,7 +51,7 @@ def no_forward(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("the model was asked again")
 
-    monkeypatch.setattr(Reader, "forward", refuse)
+    monkeypatch.setattr(Reader, "read", refuse)
 
 
 @pytest.mark.parametrize("whole", [False, True])

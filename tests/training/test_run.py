@@ -176,7 +176,7 @@ def test_bad_sets_are_refused_before_anything_is_read(
     def refuse(*_: object, **__: object) -> Dataset:
         raise AssertionError("the model was asked")
 
-    monkeypatch.setattr(Reader, "forward", refuse)
+    monkeypatch.setattr(Reader, "read", refuse)
     store = ProbeStore(tmp_path / "probes", shipped=None)
 
     with pytest.raises(error):
