@@ -50,7 +50,6 @@ class ProbeBank:
 
     def __init__(self, probe_set: ProbeSet, device: torch.device | str = "cpu") -> None:
         self.channels = probe_set.channels
-        self._sites = probe_set.sites
         members = _members(probe_set)
         slices = probe_set.channel_slices()
         columns = [

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from tests.training.report.examples import Json, evaluation_json, read
+from tests.training.report.examples import Json, evaluation_json, read, share
 from training.report.changes import compare
 from training.report.page import Report, as_html, as_json, make_report
 from training.report.rule import DEFAULT_RULE, read_rule
@@ -45,4 +47,38 @@ def without(*sections: str) -> Json:
     evaluation = evaluation_json()
     for name in sections:
         del evaluation["sections"][name]
+    return evaluation
+
+
+class Elements(HTMLParser):
+    """Everything that a browser would make an element of."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def normalised(html: str) -> str:
+    """A page without its style sheet and its drawings, whose letters differ from font to font."""
+    html = re.sub(r"<style>.*?</style>", "<style></style>", html, flags=re.DOTALL)
+    return re.sub(r"<svg\b.*?</svg>", "<svg></svg>", html, flags=re.DOTALL)
+
+
+def shown(html: str) -> str:
+    """What a reader reads, in one line."""
+    return " ".join(" ".join(Elements(normalised(html)).words).split())
+
+
+def worse() -> dict[str, Any]:
+    """The example with a recall that is too low."""
+    evaluation = evaluation_json()
+    evaluation["sections"]["claim"]["figures"]["tests"][0]["parts"][0]["recall"] = share(200, 300)
     return evaluation
