@@ -35,8 +35,6 @@ class Line:
     """Counted from 1."""
     data: bytes
     """What it holds."""
-    end: int
-    """Byte of the archive behind it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,26 +54,20 @@ class Chunk:
         """Its lines, without the blank ones."""
         with self.archive.open("rb") as file:
             file.seek(self.begin)
-            end = self.begin
             for number, data in enumerate(islice(file, self.lines), start=self.first):
-                end += len(data)
                 if data.strip():
-                    yield Line(number=number, data=data, end=end)
+                    yield Line(number=number, data=data)
 
 
-def chunks(archive: Path, *, first: int = 1, begin: int = 0) -> Iterator[Chunk]:
-    """An archive from a line on, chunk by chunk; the file is read once and nothing is kept.
-
-    Args:
-        first: number of the line to begin with.
-        begin: its first byte.
+def chunks(archive: Path) -> Iterator[Chunk]:
+    """An archive chunk by chunk; the file is read once and nothing is kept.
 
     Raises:
         ArchiveUnreadable: there is no such file, or it cannot be opened.
     """
+    first, begin = 1, 0
     try:
         with archive.open("rb") as file:
-            file.seek(begin)
             while lines := list(islice(file, CHUNK_LINES)):
                 yield Chunk(archive=archive.absolute(), first=first, lines=len(lines), begin=begin)
                 first, begin = first + len(lines), begin + sum(map(len, lines))

@@ -120,7 +120,7 @@ def rescore(
     store: StoreOption = DEFAULT_ROOT,
     model: ModelOption = BUNDLED,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on behind the last whole line of --out.")
+        bool, typer.Option("--resume", help="Go on with --out, behind its last whole chunk.")
     ] = False,
     skip_bad: Annotated[
         bool,

@@ -1,8 +1,8 @@
 """From an archive of transcripts to a file of scores, line by line and in order.
 
 Memory holds one chunk. The output is whole lines in the archive's order, so that an
-interrupted run can go on behind the last of them: what is there is held against the
-archive, line by line, before anything is added.
+interrupted run can go on behind the last chunk that it ended: what is there is held
+against the archive, line by line, before anything is added.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rich.console import Console
 from probing.estimates import Estimate, rate
 from training.errors import PROBLEMS_SHOWN
 from training.progress import progress
-from training.scale.archive import Chunk, Line, chunks
+from training.scale.archive import Chunk, chunks
 from training.scale.errors import OutputExists, OutputOfAnother, TranscriptUnusable
 from training.scale.scoring import FIELDS, Outcome, Scorer, Unusable
 
@@ -41,10 +41,6 @@ class Tally:
     """Lines that could not be scored."""
     problems: list[str] = field(default_factory=list)
     """The first of these, and why."""
-    line: int = 1
-    """The next line of the archive."""
-    offset: int = 0
-    """Its first byte."""
 
     @property
     def rate(self) -> Estimate:
@@ -94,7 +90,7 @@ def rescore(
         out: JSON lines `{id, peak, tripped_at, tripped, tokens, probe}`.
         scorer: judges lines here, where an interrupted run is gone over.
         work: what scores.
-        resume: go on behind the last whole line of `out`, should it exist.
+        resume: go on with `out`, should it exist.
         skip_bad: count lines that cannot be scored and leave them out.
 
     Raises:
@@ -106,8 +102,9 @@ def rescore(
     """
     if out.exists() and not resume:
         raise OutputExists(str(out))
-    tally = _resumed(archive, out, scorer, skip_bad=skip_bad) if out.exists() else Tally()
-    todo = list(chunks(archive, first=tally.line, begin=tally.offset))
+    tally, todo = Tally(), list(chunks(archive))
+    if out.exists():
+        tally, todo = _resumed(todo, out, scorer, skip_bad=skip_bad)
     out.parent.mkdir(parents=True, exist_ok=True)
     lines = sum(chunk.lines for chunk in todo)
     with (
@@ -133,45 +130,84 @@ def _skip(tally: Tally, unusable: Unusable, *, skip_bad: bool) -> None:
     tally.skip(unusable)
 
 
-def _resumed(archive: Path, out: Path, scorer: Scorer, *, skip_bad: bool) -> Tally:
-    """What an interrupted run has done; a last line that is not whole is cut off.
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A whole line of the output."""
+
+    number: int
+    size: int
+    fields: dict[str, Any]
+
+
+def _resumed(
+    todo: list[Chunk], out: Path, scorer: Scorer, *, skip_bad: bool
+) -> tuple[Tally, list[Chunk]]:
+    """What an interrupted run has done, and the chunks that it has not ended.
+
+    Of a chunk that was not ended the lines are cut off: its transcripts are read side by
+    side, and how a score rounds depends on who stands beside it.
+    """
+    tally, kept, done = Tally(), 0, 0
+    with out.open("rb") as file:
+        rows = _rows(file, out, scorer)
+        for chunk in todo:
+            found = _ended(chunk, rows, out, scorer)
+            if found is None:
+                break
+            done += 1
+            for outcome in found:
+                if isinstance(outcome, Unusable):
+                    _skip(tally, outcome, skip_bad=skip_bad)
+                else:
+                    tally.count(outcome.fields)
+                    kept += outcome.size
+        for row in rows:
+            raise _another(out, row, "has ended")
+    os.truncate(out, kept)
+    return tally, todo[done:]
+
+
+def _ended(
+    chunk: Chunk, rows: Iterator[_Row], out: Path, scorer: Scorer
+) -> list[_Row | Unusable] | None:
+    """A chunk's outcomes as the output has them; None if some are missing.
 
     A line of the archive without a line in the output must be one that cannot be scored:
     else it never would be, and nobody would know.
     """
-    tally, whole = Tally(), 0
-    lines = (line for chunk in chunks(archive) for line in chunk.read())
-    with out.open("rb") as rows:
-        for number, data in enumerate(rows, start=1):
-            if not data.endswith(b"\n"):
-                break
-            row = _row(data)
-            if row is None or row["probe"] != str(scorer.ref):
-                raise OutputOfAnother(str(out), number, f"there is no score by {scorer.ref}")
-            found = _next_id(lines, archive, scorer, tally, skip_bad=skip_bad)
-            if found != row["id"]:
-                reason = f"the id is {row['id']!r} where the archive has {found!r}"
-                raise OutputOfAnother(str(out), number, reason)
-            tally.count(row)
-            whole += len(data)
-    os.truncate(out, whole)
-    return tally
-
-
-def _next_id(
-    lines: Iterator[Line], archive: Path, scorer: Scorer, tally: Tally, *, skip_bad: bool
-) -> str | None:
-    """The id of the next line that can be scored; None where the archive has ended."""
-    for line in lines:
-        tally.line, tally.offset = line.number + 1, line.end
+    found: list[_Row | Unusable] = []
+    for line in chunk.read():
         try:
-            return scorer.text_of(line, archive).id
+            name = scorer.text_of(line, chunk.archive).id
         except TranscriptUnusable as error:
-            _skip(tally, Unusable(where=error.where, problem=error.problem), skip_bad=skip_bad)
-    return None
+            found.append(Unusable(where=error.where, problem=error.problem))
+            continue
+        row = next(rows, None)
+        if row is None:
+            return None
+        if row.fields["id"] != name:
+            raise _another(out, row, f"has {name!r}")
+        found.append(row)
+    return found
 
 
-def _row(data: bytes) -> dict[str, Any] | None:
+def _another(out: Path, row: _Row, archive: str) -> OutputOfAnother:
+    reason = f"the id is {row.fields['id']!r} where the archive {archive}"
+    return OutputOfAnother(str(out), row.number, reason)
+
+
+def _rows(file: Iterable[bytes], out: Path, scorer: Scorer) -> Iterator[_Row]:
+    """The whole lines of an output; a last one that is not whole is left out."""
+    for number, data in enumerate(file, start=1):
+        if not data.endswith(b"\n"):
+            return
+        fields = _fields(data)
+        if fields is None or fields["probe"] != str(scorer.ref):
+            raise OutputOfAnother(str(out), number, f"there is no score by {scorer.ref}")
+        yield _Row(number, len(data), fields)
+
+
+def _fields(data: bytes) -> dict[str, Any] | None:
     """A whole line of the output; None if it is something else."""
     try:
         row = json.loads(data)

@@ -172,18 +172,27 @@ def test_a_resumed_output_is_byte_for_byte_that_of_an_uninterrupted_run(
     finished: int,
     torn: int,
 ) -> None:
-    """Killed between two lines or within one, with blank and bad lines on the way."""
+    """Killed between two lines or within one, with blank and bad lines on the way.
+
+    How a score rounds depends on who is read beside it; here it shows on any machine.
+    """
+
+    def rounding(todo: Sequence[Chunk]) -> Iterator[list[Outcome]]:
+        for chunk in todo:
+            first = next(chunk.read()).number
+            yield [_raised(outcome, by=first) for outcome in scorer(chunk)]
+
     bad = BAD["too long"][0]
     lines = [records[0], bad, *records[1:3], b"", records[3], b"{", *records[4:10], bad]
     archive = written(tmp_path / "a.jsonl", lines)
-    whole = run(archive, tmp_path / "whole", scorer, skip_bad=True)
+    whole = run(archive, tmp_path / "whole", scorer, skip_bad=True, work=rounding)
     rows = (tmp_path / "whole").read_bytes().splitlines(keepends=True)
     (tmp_path / "out").write_bytes(b"".join(rows[:finished]) + rows[finished][:torn])
 
-    tally = run(archive, tmp_path / "out", scorer, skip_bad=True, resume=True)
+    tally = run(archive, tmp_path / "out", scorer, skip_bad=True, resume=True, work=rounding)
 
     assert (tmp_path / "out").read_bytes() == (tmp_path / "whole").read_bytes()
-    assert replace(tally, line=0, offset=0) == replace(whole, line=0, offset=0)
+    assert tally == whole
 
 
 def test_a_finished_output_is_resumed_without_scoring_anything(
@@ -232,7 +241,7 @@ def test_an_archive_that_became_shorter_is_noticed(
 ) -> None:
     run(written(tmp_path / "a.jsonl", records[:4]), tmp_path / "out", scorer)
 
-    with pytest.raises(OutputOfAnother, match=r"in its line 3, the id is .* has None"):
+    with pytest.raises(OutputOfAnother, match=r"in its line 3, the id is .* has ended"):
         run(written(tmp_path / "a.jsonl", records[:2]), tmp_path / "out", scorer, resume=True)
 
 
@@ -365,6 +374,12 @@ def test_a_probe_refuses_another_model_and_a_machine_that_reads_otherwise(
         Scorer(other, ARTIFACT)
     with pytest.raises(GoldenMismatch):
         Scorer(magpie, replace(ARTIFACT, golden=golden))
+
+
+def _raised(outcome: Outcome, *, by: float) -> Outcome:
+    if isinstance(outcome, Scored) and outcome.peak is not None:
+        return replace(outcome, peak=outcome.peak + by)
+    return outcome
 
 
 def _answer(text: str) -> dict[str, str]:
