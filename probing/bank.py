@@ -2,9 +2,7 @@
 
 One product of [tokens, sites * d_model] with [channels, sites * d_model] for the probes
 that read the same sites, and two for each with a readout, on the device; the copy to the
-host is the caller's, where it synchronises anyway. A step of a small model is short and
-its caches are cold, so every call that is saved here shows: a small set is one product
-over all its sites, with zeros where a probe does not look.
+host is the caller's, where it synchronises anyway.
 """
 
 from __future__ import annotations
@@ -22,9 +20,6 @@ from torch.nn.functional import linear
 from probing.errors import SiteDidNotFire
 from probing.probe import Probe, ProbeSet
 from probing.spec import Site
-
-JOINT_BYTES_MAX = 1 << 19
-"""Largest matrix over all sites; beyond it the zeros cost more than the calls they save."""
 
 Readings = Mapping[Site, Float[Tensor, "*tokens d_model"]]
 
@@ -80,37 +75,25 @@ class ProbeBank:
 
 def _members(probe_set: ProbeSet) -> dict[tuple[tuple[Site, ...], int | None], list[int]]:
     """Indices of the probes of each product, by its sites and by the one that has a readout."""
-    plain = ProbeSet(tuple(probe for probe in probe_set.probes if not probe.readout))
-    joint = plain.sites
-    together = sum(_over(joint, probe).nbytes for probe in plain.probes) <= JOINT_BYTES_MAX
     members: dict[tuple[tuple[Site, ...], int | None], list[int]] = {}
     for index, probe in enumerate(probe_set.probes):
         alone = index if probe.readout else None
-        sites = joint if together and not probe.readout else probe.sites
-        members.setdefault((sites, alone), []).append(index)
+        members.setdefault((probe.sites, alone), []).append(index)
     return members
 
 
 def _product(
     sites: tuple[Site, ...], probes: Sequence[Probe], device: torch.device | str
 ) -> _Product:
-    matrix = np.concatenate([_over(sites, probe) for probe in probes])
+    joined = [np.concatenate([probe.weights[s] for s in sites], axis=1) for probe in probes]
     bias = np.concatenate([probe.bias for probe in probes])
     layer = probes[0].readout
     return _Product(
         sites=sites,
-        matrix=_placed(matrix, device),
+        matrix=_placed(np.concatenate(joined), device),
         bias=_placed(bias, device),
         readout=(_placed(layer.weights, device), _placed(layer.bias, device)) if layer else None,
     )
-
-
-def _over(
-    sites: Sequence[Site], probe: Probe
-) -> Float[NDArray[np.float32], "rows sites_by_d_model"]:
-    """A probe's weights over some sites, its own among them; zeros at the others."""
-    nothing = np.zeros_like(next(iter(probe.weights.values())))
-    return np.concatenate([probe.weights.get(site, nothing) for site in sites], axis=1)
 
 
 def _placed(array: NDArray[np.float32], device: torch.device | str) -> Tensor:

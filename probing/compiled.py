@@ -18,19 +18,26 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
-def compiled(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+def compiled(
+    function: Callable[Arguments, Result], *, any_order: bool = False
+) -> Callable[Arguments, Result]:
     """Compile a function of arrays at its first call.
 
     Its loops may take and give numpy arrays and nothing else of Python.
+
+    Args:
+        any_order: sums may be taken in any order, several terms at a time; NaN and infinity
+            keep their meaning.
 
     Raises:
         TypeError: it calls something of another file.
     """
     _require_whole(function)
+    liberties = {"reassoc", "contract"} if any_order else set()
     try:
-        made = numba.njit(cache=True)(function)
+        made = numba.njit(cache=True, fastmath=liberties)(function)
     except RuntimeError:  # no folder for the machine code can be written
-        made = numba.njit(function)
+        made = numba.njit(fastmath=liberties)(function)
     return cast(Callable[Arguments, Result], made)
 
 

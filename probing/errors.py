@@ -68,6 +68,19 @@ class SiteDidNotFire(ProbingError):
         self.site, self.times = site, times
 
 
+class ReadingShapeMismatch(ProbingError):
+    """A site gave readings of another shape than a step has."""
+
+    code = "reading_shape_mismatch"
+
+    def __init__(self, site: str, expected: tuple[int, ...], found: tuple[int, ...]) -> None:
+        super().__init__(
+            f"site {site} gave readings of shape {list(found)} where {list(expected)} was "
+            "expected, one token of every stream; scores would be some other token's"
+        )
+        self.site, self.expected, self.found = site, expected, found
+
+
 class SitesDoNotAdd(ProbingError):
     """What the sublayers put out is not what enters the residual stream.
 

@@ -15,12 +15,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from probing.bank import ProbeBank
-from probing.errors import NonFiniteScore, ScoreShapeMismatch
+from probing.errors import NonFiniteScore
 from probing.monitor import Judgement, Monitor
 from probing.policy import Decision
 from probing.probe import ProbeSet
 from probing.reader import Reader, Readings
+from probing.step_bank import StepBank
 from service.engines.answers import Answer
 from service.engines.batch import DecodeBatch, Prefill, last_logits
 from service.engines.protocol import EngineFailure, FinishReason, StepStats
@@ -64,7 +64,7 @@ class Stepper:
         self.outbox = Outbox()
         self._reader = reader
         self._scheduler = scheduler
-        self._bank = ProbeBank(probe_set, loaded.device)
+        self._bank = StepBank(probe_set, loaded.device)
         self._monitor = Monitor(probe_set, streams_max=scheduler.limits.rows_max)
         self._device = loaded.device
         self._threads = StepThreads()
@@ -74,6 +74,7 @@ class Stepper:
 
     def warm_up(self) -> None:
         """Find out how steps are quickest on this model and machine, before the first of them."""
+        self._bank.warm_up()
         self._monitor.warm_up()
         self._threads.try_out(self._reader, self._scheduler.limits.rows_max)
 
@@ -184,14 +185,10 @@ class Stepper:
         """Score the step's readings; streams whose scores are no numbers are set apart.
 
         Raises:
-            ScoreShapeMismatch: not one line of scores per row.
+            ReadingShapeMismatch: not one token of each row was read.
         """
         rows = len(self._scheduler.running)
-        with self._threads.alone():
-            scores = self._bank.score(readings).cpu().numpy()
-        if scores.shape != (rows, 1, self._bank.channels):
-            raise ScoreShapeMismatch((rows, 1, self._bank.channels), scores.shape)
-        channels = scores[:, 0]
+        channels = self._bank.score(readings, rows)
         try:
             return Verdicts(judged=self._monitor.push(channels), rows=range(rows), failures={})
         except NonFiniteScore as error:

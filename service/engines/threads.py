@@ -55,12 +55,7 @@ class StepThreads:
 
     def chosen_for(self, rows: int) -> AbstractContextManager[None]:
         """Run a step of so many rows; torch's setting is back as it was afterwards."""
-        return self.alone() if rows <= self.rows_alone else nullcontext()
-
-    def alone(self) -> AbstractContextManager[None]:
-        """Run something on one thread; torch's setting is back as it was afterwards."""
-        before = torch.get_num_threads()
-        return nullcontext() if before == 1 else _one_thread(before)
+        return _one_thread(self._all) if rows <= self.rows_alone else nullcontext()
 
     def _seconds(self, reader: Reader, rows: int, threads: int) -> float:
         """Of the quickest of a few steps: what else runs on the machine only adds to it."""

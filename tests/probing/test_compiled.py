@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from probing import compiled, policy
 from probing.errors import NonFiniteScore
@@ -51,6 +52,21 @@ def test_code_of_another_file_is_refused() -> None:
 
     with pytest.raises(TypeError, match="policy of another file"):
         compiled.compiled(level)
+
+
+def test_sums_in_any_order_still_know_what_is_no_number() -> None:
+    """All liberties at once would let the compiler take it that there is no NaN."""
+
+    def spoilt(numbers: NDArray[np.float32]) -> bool:
+        total = np.float32(0)
+        for i in range(len(numbers)):
+            total += numbers[i]
+        return bool(np.isnan(total))
+
+    found = compiled.compiled(spoilt, any_order=True)
+
+    assert found(np.array([1, np.nan, 1], np.float32))
+    assert not found(np.ones(3, np.float32))
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf])

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from probing import bank
 from probing.bank import ProbeBank
 from probing.errors import GoldenMismatch, SiteDidNotFire, SitesDoNotAdd
 from probing.golden import Golden, check_golden, make_golden
@@ -135,12 +134,7 @@ def test_a_reader_can_be_entered_again(tiny: Tiny) -> None:
             assert reader.forward(Inputs(input_ids=IDS)).readings[SITE].shape == (2, 4, 64)
 
 
-@pytest.mark.parametrize("joint_bytes_max", [0, bank.JOINT_BYTES_MAX])
-def test_the_bank_scores_every_probe_as_it_would_alone(
-    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, joint_bytes_max: int
-) -> None:
-    """Site by site in a large set, all sites at once in a small one."""
-    monkeypatch.setattr(bank, "JOINT_BYTES_MAX", joint_bytes_max)
+def test_the_bank_scores_every_probe_as_it_would_alone(tiny: Tiny) -> None:
     loaded = tiny("gpt2")
     other = Site(0, "hook_mlp_out")
     probes = (
