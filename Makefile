@@ -4,7 +4,7 @@ BIN := .venv/bin
 PACKAGES := probewatch.py probing probes_store training service bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-full serve test check bench bench-quick docs builtin clean
+.PHONY: help setup demo demo-full serve test check bench bench-quick bench-long docs builtin clean
 
 help: ## List these verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -36,11 +36,14 @@ check: .venv/ready ## Lint, types, import rules
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
-bench: .venv/ready ## All benchmarks, 20 minutes at most, into var/bench/results.json
+bench: .venv/ready ## Benchmarks, 20 minutes at most, into var/bench/results.json
 	$(BIN)/python -m bench
 
 bench-quick: .venv/ready ## The same with few rounds, in 2 minutes
 	$(BIN)/python -m bench --quick
+
+bench-long: .venv/ready ## Fitting, and the memory of collecting: as long again, into var/bench/long.json
+	$(BIN)/python -m bench --family fitting --family collecting_memory --out var/bench/long.json
 
 docs: .venv/ready ## Write the pages that are generated from the code
 	$(BIN)/probewatch settings --markdown > docs/settings.md

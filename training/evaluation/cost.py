@@ -15,13 +15,13 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from transformers import DynamicCache
 
-from probing.bank import ProbeBank
 from probing.estimates import Estimate, median
 from probing.model import LoadedModel
 from probing.monitor import Monitor
 from probing.policy import Action
 from probing.probe import Probe, ProbeSet
 from probing.reader import Inputs, Reader
+from probing.step_bank import StepBank
 from training.collect import Collected
 from training.evaluate import evaluate, parts_of
 from training.evaluation.claim import told
@@ -111,7 +111,7 @@ def timing(loaded: LoadedModel, probe: Probe, *, streams: int) -> Timing:
     The median's interval is over the steps: what neighbours on the machine do is in it.
     """
     probe_set = ProbeSet((probe,))
-    bank, monitor = ProbeBank(probe_set, loaded.device), Monitor(probe_set, streams_max=streams)
+    bank, monitor = StepBank(probe_set, loaded.device), Monitor(probe_set, streams_max=streams)
     for _ in range(streams):
         monitor.open(Action.FLAG)
     cache = DynamicCache(config=loaded.model.config)
@@ -128,7 +128,7 @@ def timing(loaded: LoadedModel, probe: Probe, *, streams: int) -> Timing:
             if loaded.device.type == "cuda":
                 torch.cuda.synchronize(loaded.device)  # or the pass would count as scoring
             read = perf_counter()
-            channels = bank.score(readings)[:, 0].cpu().numpy()
+            channels = bank.score(readings, streams)
             scored = perf_counter()
             monitor.push(channels)
             laps.append((read - began, scored - read, perf_counter() - scored))

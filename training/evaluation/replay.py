@@ -18,7 +18,6 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from transformers import DynamicCache
 
-from probing.bank import ProbeBank
 from probing.estimates import rate
 from probing.golden import TOLERANCE, allowed
 from probing.monitor import Monitor, replay
@@ -26,6 +25,7 @@ from probing.policy import Action, Decision
 from probing.probe import Probe, ProbeSet
 from probing.prompt import Rendered
 from probing.reader import Inputs, Reader
+from probing.step_bank import StepBank
 from training.collect import Collected
 from training.evaluation.claim import told
 from training.evaluation.subject import Section, Subject
@@ -110,7 +110,7 @@ def live(reader: Reader, probe: Probe, rendered: Rendered) -> tuple[Scores, int 
         monitor says that it is to be halted. It is read to its end all the same.
     """
     probe_set = ProbeSet((probe.as_role("champion"),))
-    bank, monitor = ProbeBank(probe_set, reader.loaded.device), Monitor(probe_set, streams_max=1)
+    bank, monitor = StepBank(probe_set, reader.loaded.device), Monitor(probe_set, streams_max=1)
     monitor.open(Action.HALT)
     cache = DynamicCache(config=reader.loaded.model.config)
     ids = torch.tensor([rendered.token_ids], device=reader.loaded.device)
@@ -121,7 +121,7 @@ def live(reader: Reader, probe: Probe, rendered: Rendered) -> tuple[Scores, int 
     for at in range(start, length):
         step = Inputs(input_ids=ids[:, at : at + 1], cache=cache)
         readings = reader.forward(step, last_logits_only=True).readings
-        channels = bank.score(readings)[:, 0].cpu().numpy()
+        channels = bank.score(readings, rows=1)
         judged = monitor.push(channels)
         scores.append(channels[0])
         if halted is None and judged.decisions[0] is Decision.HALT:
