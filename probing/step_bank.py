@@ -41,7 +41,7 @@ class StepBank:
     """Scores one token of every stream for a whole probe set."""
 
     def __init__(self, probe_set: ProbeSet, device: torch.device) -> None:
-        self._bank = ProbeBank(probe_set, device)
+        self._bank, self._device = ProbeBank(probe_set, device), device
         self._sites = probe_set.sites
         self._d_model = next(iter(probe_set.probes[0].weights.values())).shape[1]
         linear = all(probe.readout is None for probe in probe_set.probes)
@@ -68,7 +68,7 @@ class StepBank:
 
     def warm_up(self) -> None:
         """Compile what a step runs, before the first of them."""
-        nothing = torch.zeros(1, 1, self._d_model)
+        nothing = torch.zeros(1, 1, self._d_model, device=self._device)
         self.score(dict.fromkeys(self._sites, nothing), 1)
 
     def _of(self, site: Site, readings: Readings, rows: int) -> Tensor:
