@@ -32,10 +32,18 @@ Source = Literal["flag", "sample", "known_answer"]
 
 
 class CaseState(StrEnum):
-    """Where a case stands in the review queue."""
+    """Where a case stands in the review queue: what its verdicts make of it."""
 
     OPEN = "open"
     """Waiting for a human."""
+    IN_REVIEW = "in_review"
+    """Open, and somebody is at work on it. Shown and never stored: it depends on the time."""
+    NEEDS_SECOND = "needs_second"
+    """Ruled on, but not yet by as many as it wants."""
+    ADJUDICATE = "adjudicate"
+    """Ruled on by as many as it wants, who disagree."""
+    CLOSED = "closed"
+    """Decided."""
 
 
 class KeyScope(StrEnum):
@@ -258,7 +266,7 @@ class AuditEntry:
     """One line of the record of who changed what. Lines are only ever added."""
 
     id: int
-    """Rises with every line."""
+    """Counts up from 1; a number that is missing is evidence."""
     at: datetime
     """When it happened."""
     actor: str
@@ -273,6 +281,8 @@ class AuditEntry:
     """What stands there now."""
     reason: str
     """Why, in the words of the actor."""
+    hash: str
+    """Its link in the chain: SHA-256 over this line and the link before, 64 hex digits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,13 @@ the other hundred and ninety-nine. So only what is shown is read, and as it stan
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import RowMapping, Select, Text, select, type_coerce
 
 from service.domain import CaseSummary
 from service.store.errors import DamagedRow
+from service.store.leases import state_shown
 from service.store.tables import cases, flags
 from service.store.text import decode_text
 
@@ -18,12 +21,12 @@ _WORDS = "request_id model probe_set probe probe_version release_rule source dec
 _NUMBERS = ("threshold", "statistic", "step")
 
 
-def summaries() -> Select[tuple[object, ...]]:
-    """Every case without the columns that hold text or scores."""
+def summaries(moment: datetime) -> Select[tuple[object, ...]]:
+    """Every case as it stands at a moment, without the columns that hold text or scores."""
     words = [type_coerce(flags.c[name], Text).label(name) for name in _WORDS.split()]
     return select(
         cases.c.id,
-        type_coerce(cases.c.state, Text).label("state"),
+        state_shown(moment).label("state"),
         cases.c.created_at,
         *words,
         *(flags.c[name] for name in _NUMBERS),

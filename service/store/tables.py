@@ -7,6 +7,8 @@ prompts and answers lives in `flags` and nowhere else.
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Double,
@@ -94,9 +96,106 @@ cases = Table(
     Column("request_id", Lossless, ForeignKey("flags.request_id"), nullable=False),
     Column("state", Lossless, nullable=False),
     Column("created_at", Moment, nullable=False),
+    Column("queue", Lossless, nullable=False, server_default="default"),
+    Column("band", Integer, nullable=False, server_default="0"),
+    Column("reviewers", Integer, nullable=False, server_default="1"),
+    Column("fence", BigInteger, nullable=False, server_default="0"),
+    Column("holder", Lossless),
+    Column("lease_until", Moment),
+    Column("assigned_to", Lossless),
+    CheckConstraint("band BETWEEN 0 AND 4", name="band_known"),
+    CheckConstraint("reviewers BETWEEN 1 AND 10", name="reviewers_few"),
+    CheckConstraint("(holder IS NULL) = (lease_until IS NULL)", name="held_for_a_while"),
     UniqueConstraint("request_id"),
     Index(None, "state", "id"),
     comment="Flags waiting for a human.",
+    sqlite_autoincrement=True,
+)
+
+Index(
+    "ix_cases_waiting",
+    cases.c.queue,
+    cases.c.band.desc(),
+    cases.c.created_at,
+    cases.c.id,
+    sqlite_where=text("holder IS NULL AND state <> 'closed'"),
+    postgresql_where=text("holder IS NULL AND state <> 'closed'"),
+)
+Index(
+    "ix_cases_leased",
+    cases.c.queue,
+    cases.c.lease_until,
+    sqlite_where=text("lease_until IS NOT NULL"),
+    postgresql_where=text("lease_until IS NOT NULL"),
+)
+
+queues = Table(
+    "queues",
+    metadata,
+    Column("name", Lossless, primary_key=True),
+    Column("rubric", Lossless, nullable=False),
+    Column("reviewers", Integer, nullable=False),
+    Column("blinded", Boolean, nullable=False),
+    Column("blurred", Boolean, nullable=False),
+    Column("reason_required", Boolean, nullable=False),
+    Column("clause_required", Boolean, nullable=False),
+    Column("lease_seconds", Integer, nullable=False),
+    CheckConstraint("reviewers BETWEEN 1 AND 10", name="reviewers_few"),
+    CheckConstraint("lease_seconds > 0", name="lease_ends_later"),
+    comment="How the cases of each queue are reviewed.",
+)
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("id", RowNumber, primary_key=True),
+    Column("case_id", RowNumber, ForeignKey("cases.id"), nullable=False),
+    Column("kind", Lossless, nullable=False),
+    Column("author", Lossless, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("label", Lossless),
+    Column("confidence", Integer),
+    Column("reason", Lossless, nullable=False),
+    Column("clause", Lossless),
+    Column("span_start", Integer),
+    Column("span_end", Integer),
+    Column("comment", Lossless, nullable=False),
+    Column("probe", Lossless, nullable=False),
+    Column("probe_version", Lossless, nullable=False),
+    Column("blinded", Boolean, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("undoes", RowNumber, ForeignKey("verdicts.id")),
+    CheckConstraint("kind IN ('review', 'adjudication', 'undo')", name="kind_known"),
+    CheckConstraint("(kind = 'undo') = (undoes IS NOT NULL)", name="undo_names_what"),
+    CheckConstraint("(kind = 'undo') = (label IS NULL)", name="label_unless_undo"),
+    CheckConstraint("(label IS NULL) = (confidence IS NULL)", name="label_with_confidence"),
+    CheckConstraint("confidence BETWEEN 1 AND 5", name="confidence_known"),
+    CheckConstraint("(span_start IS NULL) = (span_end IS NULL)", name="span_whole"),
+    UniqueConstraint("undoes"),
+    Index(None, "case_id", "author"),
+    Index(
+        "uq_verdicts_case_id_fence_given",
+        "case_id",
+        "fence",
+        unique=True,
+        sqlite_where=text("kind <> 'undo'"),
+        postgresql_where=text("kind <> 'undo'"),
+    ),
+    comment="What people said of cases. Triggers refuse changes and deletions.",
+    sqlite_autoincrement=True,
+)
+
+skips = Table(
+    "skips",
+    metadata,
+    Column("id", RowNumber, primary_key=True),
+    Column("case_id", RowNumber, ForeignKey("cases.id"), nullable=False),
+    Column("reviewer", Lossless, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("reason", Lossless, nullable=False),
+    UniqueConstraint("case_id", "reviewer"),
+    comment="Who would rather not rule on which case.",
     sqlite_autoincrement=True,
 )
 
@@ -118,7 +217,7 @@ deployments = Table(
 audit = Table(
     "audit",
     metadata,
-    Column("id", RowNumber, primary_key=True),
+    Column("id", RowNumber, primary_key=True, autoincrement=False),
     Column("at", Moment, nullable=False),
     Column("actor", Lossless, nullable=False),
     Column("action", Lossless, nullable=False),
@@ -126,8 +225,18 @@ audit = Table(
     Column("before", Lossless),
     Column("after", Lossless),
     Column("reason", Lossless, nullable=False),
-    comment="Who changed what. Triggers refuse changes and deletions.",
-    sqlite_autoincrement=True,
+    Column("hash", String(64), nullable=False),
+    comment="Who changed what, as a chain. Triggers refuse changes and deletions.",
+)
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("length", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+    comment="One row: where the audit's chain ends. Whoever adds a line holds it.",
 )
 
 api_keys = Table(
@@ -148,6 +257,55 @@ api_keys = Table(
         postgresql_where=text("revoked_at IS NULL"),
     ),
     comment="Names and SHA-256 digests of API keys; never a key.",
+)
+
+people = Table(
+    "people",
+    metadata,
+    Column("name", Lossless, primary_key=True),
+    Column("display_name", Lossless, nullable=False),
+    Column("role", Lossless, nullable=False),
+    Column("password", Lossless, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("disabled_at", Moment),
+    CheckConstraint(
+        "role IN ('operator', 'auditor', 'lead', 'admin', 'read-only')", name="role_known"
+    ),
+    comment="Who can log in, with argon2id hashes of their passwords.",
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("person", Lossless, ForeignKey("people.name"), nullable=False, index=True),
+    Column("created_at", Moment, nullable=False),
+    Column("seen_at", Moment, nullable=False),
+    comment="Who is logged in: SHA-256 digests of cookies. A session that ends is deleted.",
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("purpose", Lossless, nullable=False),
+    Column("person", Lossless),
+    Column("role", Lossless, nullable=False),
+    Column("made_by", Lossless, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    CheckConstraint("purpose IN ('first', 'join', 'reset')", name="purpose_known"),
+    CheckConstraint("(purpose = 'first') = (person IS NULL)", name="first_has_no_name"),
+    comment="SHA-256 digests of one-time links. A link that was used or replaced is deleted.",
+)
+
+login_failures = Table(
+    "login_failures",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("wait_until", Moment, nullable=False),
+    comment="How often a name or an address failed to log in, by SHA-256 digests of either.",
 )
 
 pulse = Table(

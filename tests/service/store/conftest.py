@@ -12,6 +12,7 @@ import pytest
 
 from service.store.opening import open_store
 from service.store.review import ReviewStore
+from tests.service.store.desk import Clock
 
 PATIENT_SECONDS = 30.0
 HASTY_SECONDS = 0.5
@@ -34,6 +35,18 @@ def store(database_url: str) -> Iterator[ReviewStore]:
     """An open store on each database."""
     with open_store(database_url, timeout_seconds=PATIENT_SECONDS) as opened:
         yield opened
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still until a test moves it."""
+    return Clock()
+
+
+@pytest.fixture
+def desk(store: ReviewStore, clock: Clock) -> ReviewStore:
+    """The same, going by the test's clock."""
+    return ReviewStore(store._database, now=clock)
 
 
 @pytest.fixture

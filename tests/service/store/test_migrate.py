@@ -51,7 +51,7 @@ def test_the_migrations_make_the_tables_that_the_code_expects(connection: Connec
 def test_the_migrations_make_the_checks_that_the_code_expects(connection: Connection) -> None:
     """Alembic does not compare CHECK constraints by itself."""
     migrated = checks(connection)
-    for table in ("audit", "cases"):
+    for table in ("audit", "verdicts", "skips", "cases"):
         connection.execute(text(f"DROP TABLE {table}"))
     metadata.drop_all(connection)
     metadata.create_all(connection)

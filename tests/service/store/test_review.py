@@ -80,7 +80,7 @@ def test_eight_threads_that_flag_one_request_make_one_case(store: ReviewStore) -
         numbers = set(pool.map(commit, range(8)))
 
     assert len(numbers) == 1
-    assert store.counts() == {CaseState.OPEN: 1}
+    assert store.counts()[CaseState.OPEN] == 1
 
 
 def test_eight_threads_that_flag_many_requests_lose_none(store: ReviewStore) -> None:
@@ -170,7 +170,7 @@ def test_the_queue_is_listed_without_reading_a_word_of_it(store: ReviewStore) ->
     store.commit_flag(FLAG)
     heavy = ("messages", "answer", "token_texts", "token_positions", "token_scores")
 
-    listed = {column.name for column in summaries().selected_columns}
+    listed = {column.name for column in summaries(FLAG.created_at).selected_columns}
 
     assert not listed & {*heavy, "token_statistics", "probes"}
     (summary,) = store.cases().cases
@@ -223,11 +223,11 @@ def test_no_number_from_an_address_line_breaks_the_database(store: ReviewStore) 
 
 
 def test_open_cases_are_counted(store: ReviewStore) -> None:
-    assert store.counts() == {CaseState.OPEN: 0}
+    assert store.counts() == dict.fromkeys(CaseState, 0)
 
     store.commit_flag(flag(1))
 
-    assert store.counts() == {CaseState.OPEN: 1}
+    assert store.counts()[CaseState.OPEN] == 1
     assert len(store.cases(state=CaseState.OPEN).cases) == 1
 
 
