@@ -77,6 +77,29 @@ COMMANDS: Mapping[str, Command | Family] = {
             "rollback": Command("service.cli:rollback", "Return to the version before.", "serve"),
         },
     ),
+    "people": Family(
+        "People who log in to the review pages.",
+        {
+            "invite": Command("service.people_cli:invite", "A one-time link to join.", "serve"),
+            "list": Command("service.people_cli:list_people", "Names, roles, dates.", "serve"),
+            "set-role": Command("service.people_cli:set_role", "Change a role at once.", "serve"),
+            "reset-password": Command(
+                "service.people_cli:reset_password", "A one-time link to a new one.", "serve"
+            ),
+            "disable": Command("service.people_cli:disable", "Let in no longer.", "serve"),
+            "revoke-sessions": Command(
+                "service.people_cli:revoke_sessions", "Log out everywhere.", "serve"
+            ),
+        },
+    ),
+    "audit": Family(
+        "Who changed what, as a chain that shows tampering.",
+        {
+            "list": Command("service.audit_cli:list_entries", "The newest entries.", "serve"),
+            "verify": Command("service.audit_cli:verify", "Look for tampering.", "serve"),
+            "anchor": Command("service.audit_cli:anchor", "Keep the head outside, once.", "serve"),
+        },
+    ),
     "report": Family(
         "Reports for those who decide.",
         {

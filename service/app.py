@@ -24,6 +24,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from probing.errors import PromptTooLong, TemplateError
+from service.anchoring import Anchoring, targets_of
 from service.asking import Remembered
 from service.auth import Doorkeeper, require_keys
 from service.domain import CaseState
@@ -40,6 +41,7 @@ from service.settings import Settings
 from service.store.errors import StoreError
 from service.store.review import ReviewStore
 from service.supervisor import Supervisor
+from service.web.routes import review_routes
 
 log = logging.getLogger(__name__)
 
@@ -82,9 +84,16 @@ def create_app(
         lambda: store.counts()[CaseState.OPEN], timeout_seconds=settings.store_timeout_seconds
     )
     registry.register(LiveMetrics(engine, readiness, lambda: cases_open.latest))
+    anchoring = Anchoring(
+        store.audit.head,
+        targets_of(settings),
+        metrics,
+        every_seconds=settings.audit_anchor_minutes * 60,
+        timeout_seconds=settings.audit_anchor_timeout_seconds,
+    )
     app = FastAPI(
         routes=_routes(shift, store, metrics, cases_open),
-        lifespan=_lifespan(shift, store),
+        lifespan=_lifespan(shift, store, anchoring),
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
@@ -96,15 +105,16 @@ def create_app(
 
 
 def _lifespan(
-    shift: Shift, store: ReviewStore
+    shift: Shift, store: ReviewStore, anchoring: Anchoring
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         require_keys(shift.settings, store.keys)
         if not shift.engine.health().alive:
             shift.engine.start()
-        yield
-        await shift.drain()
+        async with anchoring.running():
+            yield
+            await shift.drain()
         await asyncio.to_thread(shift.engine.close)
 
     return lifespan
@@ -140,7 +150,8 @@ def _routes(
         shift.engine, store, store_timeout_seconds=settings.store_timeout_seconds
     )
     watched = openai_routes(desk), monitor, health
-    return [_with_head(route) for router in watched for route in router.routes]
+    routes = [route for router in watched for route in router.routes]
+    return [_with_head(route) for route in (*routes, *review_routes(settings, store))]
 
 
 def _with_head(route: BaseRoute) -> BaseRoute:

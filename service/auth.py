@@ -6,6 +6,9 @@ through a name of its own that points here. On any other address every route but
 the health checks and the metrics demands a key, and without a single valid key
 the service does not start. Where keys are demanded, only one that reviews opens what
 is kept of conversations: a client that may chat may not read what others said.
+
+Pages are for people, who log in (`web/visit.py`): there a key is neither asked for nor
+enough, on loopback as elsewhere.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from service.refusals import Refusal, refusal_of
 from service.replies import refusal_response
 from service.settings import CannotStart, Settings
 from service.store.errors import StoreError
+from service.web.pages import is_page
 
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 """Without a key everywhere: they tell how the service is, never what was said."""
@@ -99,6 +103,8 @@ class Doorkeeper:
     async def _refusal(self, path: str, headers: Headers) -> Refusal | None:
         if not self._demanded:
             return None if self._on_loopback and _names_loopback(headers) else _FOREIGN_HOST
+        if is_page(path):
+            return None
         scheme, _, key = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key:
             return _NO_KEY

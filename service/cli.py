@@ -77,7 +77,7 @@ def serve(
         curl -s localhost:8700/v1/chat/completions -H 'content-type: application/json'
         -d '{"model": "magpie", "messages": [{"role": "user", "content": "Hello"}]}'
     """
-    with _told():
+    with told():
         _serve(
             load_settings(
                 {
@@ -120,10 +120,23 @@ def _serve(settings: Settings) -> None:
                 f"({settings.action.value}, release {settings.release_rule}) "
                 f"on {address_of(listener)}"
             )
+            _tell_first_link(parts.store, settings.public_url or address_of(listener))
             DrainingServer(parts.app, settings).run(sockets=[listener])
         finally:
             parts.engine.close()
             parts.store.close()
+
+
+def _tell_first_link(store: ReviewStore, address: str) -> None:
+    """While nobody can log in, show the link with which the first person becomes admin."""
+    from service.web.pages import PAGES
+
+    token = store.invitations.first(by="probewatch serve")
+    if token is not None:
+        typer.echo(
+            "nobody can log in to the review pages yet; to become the first admin, open within a "
+            f"day, once: {address}{PAGES}/welcome/{token}"
+        )
 
 
 def _require_keys(settings: Settings) -> None:
@@ -131,7 +144,7 @@ def _require_keys(settings: Settings) -> None:
     from service.auth import keys_demanded, require_keys
 
     if keys_demanded(settings):
-        with _opened(settings) as store:
+        with opened(settings) as store:
             require_keys(settings, store.keys)
 
 
@@ -145,7 +158,7 @@ def settings(
 
         typer.echo(settings_page() if markdown else metrics_page(), nl=False)
         return
-    with _told():
+    with told():
         table = Table("setting", "value")
         for name, value in shown(load_settings()):
             table.add_row(name, value)
@@ -162,13 +175,13 @@ def create_key(
     by: ByOption = None,
 ) -> None:
     """Make an API key and show it; it is kept as a digest and never shown again."""
-    with _told(), _store(database_url) as store:
-        typer.echo(store.keys.create(name, by=by or _me(), scope=scope))
+    with told(), _store(database_url) as store:
+        typer.echo(store.keys.create(name, by=by or me(), scope=scope))
 
 
 def list_keys(database_url: DatabaseOption = None) -> None:
     """List the names of all keys with their scopes and dates, never the keys."""
-    with _told(), _store(database_url) as store:
+    with told(), _store(database_url) as store:
         table = Table("name", "scope", "made", "revoked")
         for key in store.keys.list():
             revoked = key.revoked_at.isoformat(timespec="seconds") if key.revoked_at else ""
@@ -184,8 +197,8 @@ def revoke_key(
     reason: ReasonOption = "",
 ) -> None:
     """End an API key; the next request with it is refused."""
-    with _told(), _store(database_url) as store:
-        store.keys.revoke(name, by=by or _me(), reason=reason)
+    with told(), _store(database_url) as store:
+        store.keys.revoke(name, by=by or me(), reason=reason)
         typer.echo(f"key {name} is revoked")
 
 
@@ -201,12 +214,12 @@ def promote(
     from probes_store.ref import Ref
     from probes_store.store import ProbeStore
 
-    with _told():
+    with told():
         chosen = load_settings({"probe_store": probe_store, "database_url": database_url})
         ref = ProbeStore(chosen.probe_store).load(Ref.parse(probe)).ref
         with _store(database_url) as store:
             before = store.deployments.deployed(_role(role))
-            now = store.deployments.promote(_role(role), str(ref), by=by or _me(), reason=reason)
+            now = store.deployments.promote(_role(role), str(ref), by=by or me(), reason=reason)
         typer.echo(f"{now.role} is {now.ref} (before: {before or 'none'}); restart to serve it")
 
 
@@ -217,8 +230,8 @@ def rollback(
     database_url: DatabaseOption = None,
 ) -> None:
     """Return a role to the version that stood there before."""
-    with _told(), _store(database_url) as store:
-        now = store.deployments.rollback(_role(role), by=by or _me(), reason=reason)
+    with told(), _store(database_url) as store:
+        now = store.deployments.rollback(_role(role), by=by or me(), reason=reason)
         typer.echo(f"{now.role} is {now.ref} again; restart `probewatch serve` to serve it")
 
 
@@ -229,12 +242,12 @@ def _role(text: str) -> Role:
 
 @contextmanager
 def _store(database_url: str | None) -> Iterator[ReviewStore]:
-    with _opened(load_settings({"database_url": database_url})) as store:
+    with opened(load_settings({"database_url": database_url})) as store:
         yield store
 
 
 @contextmanager
-def _opened(settings: Settings) -> Iterator[ReviewStore]:
+def opened(settings: Settings) -> Iterator[ReviewStore]:
     from service.store.opening import open_store
 
     make_home(settings)
@@ -244,19 +257,20 @@ def _opened(settings: Settings) -> Iterator[ReviewStore]:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """A refusal becomes one sentence and status 1."""
     from service.engines.protocol import EngineFailure
+    from service.people.errors import PeopleRefused
     from service.store.errors import StoreError
 
     try:
         yield
-    except (ProbingError, StoreError, EngineFailure, CannotStart) as error:
+    except (ProbingError, StoreError, EngineFailure, PeopleRefused, CannotStart) as error:
         typer.echo(f"probewatch: {error}", err=True)
         raise typer.Exit(1) from None
 
 
-def _me() -> str:
+def me() -> str:
     """Who runs this, as the system knows them."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name

@@ -136,6 +136,12 @@ class Metrics:
             buckets=LATENCY_SECONDS,
             registry=self.registry,
         )
+        self.anchors = Counter(
+            "probewatch_audit_anchors",
+            "Heads of the audit's chain that were due outside the database: kept or failed.",
+            ("target", "outcome"),
+            registry=self.registry,
+        )
         for reason in Unscored:
             if reason.is_failure:
                 self.failures.labels(reason.value)

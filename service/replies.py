@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from service.ledger import Answer
 from service.refusals import Refusal
+from service.web.pages import is_page, refusal_page
 
 Kind = Literal["chat", "text"]
 
@@ -123,6 +124,8 @@ def json_response(data: Mapping[str, Any], status: int = 200) -> Response:
 
 def refusal_response(refusal: Refusal, path: str) -> Response:
     """An error in the shape of the route that was asked for."""
+    if is_page(path):
+        return refusal_page(refusal)
     ours = path.startswith("/v1/monitor")
     body = as_json(refusal.as_problem() if ours else refusal.as_openai())
     kind = "application/problem+json" if ours else "application/json"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -30,6 +31,10 @@ PREFIX = "PROBEWATCH_"
 OUR_OTHERS = frozenset({"PROBEWATCH_TEST_ASSETS"})
 """Variables with our prefix that are no settings of the service."""
 DEFAULT_DATABASE = "sqlite:///var/probewatch.db"
+
+_PUBLIC_URL = re.compile(r"https?://[^/?#@\s]+\Z")
+_HOST_PORT = re.compile(r"\S+:[1-9][0-9]{0,4}\Z", re.ASCII)
+_WEBHOOK = re.compile(r"https?://[^/?#\s]+\S*\Z")
 
 ReleaseRule = Literal["scored", "immediate"]
 
@@ -116,6 +121,35 @@ class Settings(BaseSettings):
     drain_timeout_seconds: float = Field(
         30.0, ge=0, description="On SIGTERM, time for running answers to end before they are cut."
     )
+    audit_anchor_file: str = Field(
+        "",
+        description="Append the head of the audit's chain to this file, best on another machine's "
+        "disk; one file per database.",
+    )
+    audit_anchor_syslog: str = Field(
+        "", description="Send it to the system's log: `/dev/log`, or `HOST:PORT` for UDP."
+    )
+    audit_anchor_webhook: SecretStr = Field(
+        SecretStr(""), description="POST it as JSON to this URL; anything but 2xx is a failure."
+    )
+    audit_anchor_minutes: float = Field(
+        10.0, gt=0, description="Time between two anchors; whatever is named above gets each."
+    )
+    audit_anchor_timeout_seconds: float = Field(
+        10.0, gt=0, description="Longest wait for one anchor before it has failed."
+    )
+    public_url: str = Field(
+        "",
+        description="Address under which people reach the pages, as their browsers show it: "
+        "`https://HOST`, where a proxy in front speaks TLS. Empty takes the one that is "
+        "listened on.",
+    )
+    session_idle_seconds: float = Field(
+        1_800.0, gt=0, description="Without a request for this long somebody is logged out."
+    )
+    session_absolute_seconds: float = Field(
+        43_200.0, gt=0, description="After this long somebody has to log in again in any case."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log lines that are written, to standard error."
     )
@@ -126,6 +160,27 @@ class Settings(BaseSettings):
         if host != "localhost":
             ipaddress.ip_address(host)
         return host
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url_is_an_origin(cls, url: str) -> str:
+        if url and not _PUBLIC_URL.match(url):
+            raise ValueError("expected https://HOST or http://HOST:PORT, with nothing behind it")
+        return url
+
+    @field_validator("audit_anchor_syslog")
+    @classmethod
+    def _syslog_is_an_address(cls, address: str) -> str:
+        if address and not address.startswith("/") and not _HOST_PORT.match(address):
+            raise ValueError("expected a socket's path such as /dev/log, or HOST:PORT")
+        return address
+
+    @field_validator("audit_anchor_webhook")
+    @classmethod
+    def _webhook_is_a_url(cls, url: SecretStr) -> SecretStr:
+        if url.get_secret_value() and not _WEBHOOK.match(url.get_secret_value()):
+            raise ValueError("expected a URL that begins with https:// or http:// and names a host")
+        return url
 
     @classmethod
     def settings_customise_sources(

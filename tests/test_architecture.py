@@ -41,6 +41,7 @@ TORCH_FREE = (
     "service.domain",
     "service.engines.protocol",
     "service.engines.scheduler",
+    "service.reviewing",
     "service.store",
 )
 

@@ -17,6 +17,7 @@ from probing.errors import TemplateError
 from service.app import create_app
 from service.settings import Settings
 from service.store.review import ReviewStore
+from service.web.pages import is_page
 from tests.service.scripted import ScriptedEngine, script
 from tests.service.serving import MESSAGE, Served, serving
 
@@ -41,6 +42,17 @@ SILENT = {
 }
 """Routes that return none: what they know of an answer is already in the store."""
 
+PAGES = {
+    "/review": {"GET", "HEAD"},
+    "/review/cases/{case_id}": {"GET", "HEAD"},
+    "/review/login": {"GET", "HEAD", "POST"},
+    "/review/logout": {"POST"},
+    "/review/password": {"GET", "HEAD", "POST"},
+    "/review/static/{name}": {"GET", "HEAD"},
+    "/review/welcome/{token}": {"GET", "HEAD", "POST"},
+}
+"""Pages, for people who log in. They know no engine."""
+
 
 def routes(store: ReviewStore) -> dict[str, set[str]]:
     app = create_app(Settings(), ScriptedEngine(), store, CollectorRegistry())
@@ -53,12 +65,14 @@ def routes(store: ReviewStore) -> dict[str, set[str]]:
 
 def test_the_routes_are_a_closed_list(store: ReviewStore) -> None:
     """A route that this list does not know could speak without the gate."""
-    assert set(routes(store)) == set(GENERATING) | SILENT
+    assert set(routes(store)) == set(GENERATING) | SILENT | set(PAGES)
 
 
-def test_only_the_generating_routes_take_anything(store: ReviewStore) -> None:
+def test_only_the_generating_routes_and_forms_take_anything(store: ReviewStore) -> None:
     for path, methods in routes(store).items():
-        assert methods == ({"POST"} if path in GENERATING else {"GET", "HEAD"}), path
+        expected = {"POST"} if path in GENERATING else {"GET", "HEAD"}
+        assert methods == PAGES.get(path, expected), path
+        assert is_page(path) == (path in PAGES)
 
 
 def test_every_route_is_in_the_page_of_the_api(store: ReviewStore) -> None:
