@@ -103,6 +103,17 @@ class ProbeStore:
         """Check every byte of a version, and that it parses. Raises as `load` does."""
         return self.load(ref).manifest
 
+    def require_writable(self) -> None:
+        """Find out before long work whether its result could be published.
+
+        Raises:
+            StoreUnwritable: a full disk or a directory that cannot be written.
+        """
+        with _explained_writing(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root) as file:
+                file.write(b"whether there is room")
+
     def publish(self, draft: Draft) -> Ref:
         """Write a new version; it appears whole or not at all, and never changes again.
 

@@ -115,6 +115,7 @@ def train(loaded: LoadedModel, plan: Plan, store: ProbeStore, *, console: Consol
             nothing was published.
     """
     plan.require()
+    store.require_writable()
     clock = _Clock()
     with clock.step("read"):
         fitting = _collect(loaded, plan, plan.sets.fit, console)

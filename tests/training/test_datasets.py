@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,18 @@ def test_the_same_text_in_two_plain_files_is_one_situation(tmp_path: Path) -> No
 
     with pytest.raises(SituationLeak, match="situation"):
         require_no_leak({"fit": one, "test": two})
+
+
+def test_families_that_share_a_situation_are_not_held_out() -> None:
+    """The story would be known from another family: what is held out would not be new."""
+    data = dataset(40, families=8)
+    moved = [replace(e, situation="shared") if i in (0, 3, 40) else e for i, e in enumerate(data)]
+    shared = replace(data, examples=tuple(moved))
+
+    with pytest.raises(SituationLeak, match="situation 'shared' of family"):
+        grouped_folds(shared, folds=4, seed=1, by_family=True)
+
+    assert len(grouped_folds(shared, folds=4, seed=1)) == 4
 
 
 @pytest.mark.parametrize("by_family", [False, True])

@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 import training.export as export_module
+from probes_store.errors import StoreUnwritable
 from probes_store.ref import Ref
 from probes_store.store import ProbeStore
 from probing.aggregators import AggregatorSpec
@@ -182,6 +183,21 @@ def test_bad_sets_are_refused_before_anything_is_read(
     with pytest.raises(error):
         train(tiny("gpt2"), planned(tmp_path, sets=sets()), store, console=QUIET)
     assert store.list() == ()
+
+
+def test_a_store_that_cannot_be_written_is_refused_before_anything_is_read(
+    tiny: Callable[[str], LoadedModel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hours of reading and fitting would end in nothing."""
+
+    def refuse(*_: object, **__: object) -> Dataset:
+        raise AssertionError("the model was asked")
+
+    monkeypatch.setattr(Reader, "read", refuse)
+    (tmp_path / "probes").write_text("a file where a directory is wanted")
+
+    with pytest.raises(StoreUnwritable, match="File exists"):
+        train(tiny("gpt2"), planned(tmp_path), ProbeStore(tmp_path / "probes"), console=QUIET)
 
 
 def test_too_few_families_are_refused_before_anything_is_read(tmp_path: Path) -> None:

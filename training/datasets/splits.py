@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.datasets.schema import LABELS, Dataset, Example
-from training.errors import EmptyClass, TooFewSituations
+from training.errors import EmptyClass, SituationLeak, TooFewSituations
 
 Indices = NDArray[np.int64]
 Fold = tuple[Indices, Indices]
@@ -43,6 +43,7 @@ def grouped_folds(
     Raises:
         EmptyClass: a class is missing.
         TooFewSituations: a class stands in fewer situations (or families) than there are folds.
+        SituationLeak: families are kept together and share a situation.
     """
     require_spread(dataset, folds, by_family=by_family)
     groups = list(_groups(dataset, by_family=by_family).values())
@@ -86,14 +87,37 @@ def require_spread(dataset: Dataset, parts: int, *, by_family: bool) -> None:
     Raises:
         EmptyClass: a class is missing.
         TooFewSituations: names the class and what is dealt out.
+        SituationLeak: families are dealt out and share a situation.
     """
     require_both_classes(dataset)
+    if by_family:
+        require_families_apart(dataset)
     groups = _groups(dataset, by_family=by_family).values()
     what = "families" if by_family else "situations"
     for label in LABELS:
         holding = sum(any(dataset.examples[i].label == label for i in g) for g in groups)
         if holding < parts:
             raise TooFewSituations(dataset.name, label, what, holding, parts)
+
+
+def require_families_apart(dataset: Dataset) -> None:
+    """Refuse families that share a situation: held out, one would be known from the other.
+
+    Raises:
+        SituationLeak: names each situation, and where it stands a second time.
+    """
+    homes: dict[str, Example] = {}
+    problems: dict[tuple[str, str], str] = {}
+    for example in dataset:
+        home = homes.setdefault(example.situation, example)
+        if example.family != home.family:
+            problems.setdefault(
+                (example.situation, example.family),
+                f"{example.where}: situation {example.situation!r} of family {example.family!r} "
+                f"is one of {home.family!r} as well ({home.where})",
+            )
+    if problems:
+        raise SituationLeak(list(problems.values()))
 
 
 def _groups(dataset: Dataset, *, by_family: bool) -> dict[str, list[int]]:

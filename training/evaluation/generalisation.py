@@ -15,6 +15,8 @@ from probing.estimates import Estimate, auroc
 from probing.probe import Probe
 from training.collect import Collected
 from training.datasets.schema import LABELS
+from training.datasets.splits import require_families_apart
+from training.errors import SituationLeak
 from training.evaluation.claim import told
 from training.evaluation.subject import Section, Subject
 from training.families.family import Answers, Examples
@@ -35,13 +37,11 @@ def generalisation(subject: Subject) -> Section:
     """Train family by test family, and each family left out in turn."""
     fitted = _by_family(subject.fitting)
     if not fitted:
-        return Section(
-            name="generalisation",
-            title=TITLE,
-            findings=[],
-            figures={"matrix": {}, "left_out": {}, "families": {}},
-            refusals=[f"no family has {ANSWERS_MIN} answers of each label to fit on"],
-        )
+        return _refused(f"no family has {ANSWERS_MIN} answers of each label to fit on")
+    try:
+        require_families_apart(subject.fitting.dataset)
+    except SituationLeak as leak:
+        return _refused(str(leak))
     everything = np.arange(len(subject.fitting.dataset))
     chosen = dict(fitted) | {
         f"{BUT}{family}": np.setdiff1d(everything, own) for family, own in fitted.items()
@@ -61,6 +61,16 @@ def generalisation(subject: Subject) -> Section:
             "left_out": _as_json(left_out),
             "families": {n: "dangerous" if n in dangerous else "benign" for n in columns},
         },
+    )
+
+
+def _refused(reason: str) -> Section:
+    return Section(
+        name="generalisation",
+        title=TITLE,
+        findings=[],
+        figures={"matrix": {}, "left_out": {}, "families": {}},
+        refusals=[reason],
     )
 
 

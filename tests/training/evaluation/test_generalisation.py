@@ -74,6 +74,21 @@ def test_only_families_of_dangerous_sets_are_called_dangerous() -> None:
     }  # fmt: skip
 
 
+def test_families_that_share_a_situation_are_not_held_against_each_other() -> None:
+    """What is left out would be known from another family, and the figure would be too good."""
+    subject = toy_subject()
+    data = with_own_signal([])
+    shared = tuple(
+        replace(e, situation="shared") if i in (0, 1, 2) else e for i, e in enumerate(data.dataset)
+    )
+    shared_set = replace(data, dataset=replace(data.dataset, examples=shared))
+
+    section = generalisation(replace(subject, fitting=shared_set))
+
+    assert section.figures["left_out"] == {}
+    assert "situation 'shared' of family" in section.refusals[0]
+
+
 def relatives(data: Dataset, name: str) -> Dataset:
     """The same answers in families of another name."""
     examples = (replace(e, family=e.family.replace("family", name)) for e in data)
